@@ -1,0 +1,208 @@
+// Package boot is PID 1 of the initramfs: it verifies and mounts /usr, mounts
+// the root, merges the extensions, and executes the root's own init.
+//
+// The work is done in rounds of observe, plan and apply, since what can be seen
+// depends on what was done before. Every path ends in the next init or in a
+// restart of the machine within a bounded time.
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/apply"
+	"github.com/preroot/preroot/internal/bootlog"
+	"github.com/preroot/preroot/internal/bootreport"
+	"github.com/preroot/preroot/internal/devmapper"
+	"github.com/preroot/preroot/internal/kernelcmdline"
+	"github.com/preroot/preroot/internal/kernelmodules"
+	"github.com/preroot/preroot/internal/plan"
+)
+
+const (
+	// newRoot is where the root is mounted until the switch.
+	newRoot = "/sysroot"
+	// settingsFile lies in the image.
+	settingsFile = "/etc/preroot.conf"
+	// profile names what is in the binary; there is no shell yet.
+	profile = "sealed"
+	// workTime bounds everything but the wait for devices.
+	workTime = 120 * time.Second
+	// readingTime is how long a failure stays on the screen before the restart,
+	// unless panic= says otherwise.
+	readingTime = 10 * time.Second
+	// panicSeconds is used where panic= is not given.
+	panicSeconds = "10"
+)
+
+// boot is the state of one run.
+type boot struct {
+	log    *bootlog.Logger
+	report *bootreport.Report
+
+	plan     *plan.Boot
+	index    *kernelmodules.Index
+	loader   *kernelmodules.Loader
+	reasons  map[string]string // module -> why
+	dm       *devmapper.Control
+	deadline *time.Timer
+
+	restorePanic func()
+	failing      sync.Once
+	readingTime  time.Duration
+}
+
+// Main runs the boot. It returns only when not called as PID 1.
+func Main(arguments []string) int {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "preroot: boot is for PID 1 of an initramfs")
+		return 1
+	}
+	b := &boot{
+		log:          &bootlog.Logger{},
+		report:       bootreport.New("", "", profile),
+		reasons:      map[string]string{},
+		restorePanic: func() {},
+		readingTime:  readingTime,
+	}
+	b.fail(b.run(arguments))
+	return 1
+}
+
+// run returns only with the reason why the boot cannot go on.
+func (b *boot) run(arguments []string) (err error) {
+	defer b.catch(&err)
+	if err := b.step("mount /proc, /sys, /dev and /run", b.mountAPI); err != nil {
+		return err
+	}
+	if err := b.step("read command line and settings", b.planBoot); err != nil {
+		return err
+	}
+	b.deadline = time.AfterFunc(b.plan.Timeout+workTime, func() {
+		b.fail(fmt.Errorf("the boot took longer than %v", b.plan.Timeout+workTime))
+	})
+	b.loadCertainModules()
+
+	var found devices
+	err = b.step("find devices", func() (err error) {
+		found, err = b.findDevices()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.step("open /usr", func() error { return b.openUsr(found) }); err != nil {
+		return err
+	}
+	if err := b.step("mount root and /usr", func() error { return b.mountRoot(found) }); err != nil {
+		return err
+	}
+	if err := b.step("merge extensions", b.mergeExtensions); err != nil {
+		return err
+	}
+	return b.handOver(arguments)
+}
+
+// catch turns a panic of the calling goroutine into an error: PID 1 must not
+// end.
+func (b *boot) catch(err *error) {
+	if reason := recover(); reason != nil {
+		*err = fmt.Errorf("preroot has a bug: %v", reason)
+		b.log.Printf(bootlog.Error, "%s", debug.Stack())
+	}
+}
+
+// step runs one part of the boot and notes it in the report.
+func (b *boot) step(name string, run func() error) error {
+	end := b.report.Begin(name)
+	err := run()
+	end(err)
+	return err
+}
+
+func (b *boot) mountAPI() error {
+	if err := apply.MountAPI(); err != nil {
+		return err
+	}
+	b.log = bootlog.Open()
+	if err := apply.OpenConsole(); err != nil {
+		b.warn("%v", err)
+	}
+	b.readingTime = apply.PanicDelay(readingTime)
+	b.restorePanic = apply.RestartOnPanic(panicSeconds)
+	return nil
+}
+
+func (b *boot) planBoot() error {
+	text, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return fmt.Errorf("read kernel command line: %w", err)
+	}
+	var uname unix.Utsname
+	if err := unix.Uname(&uname); err != nil {
+		return fmt.Errorf("read kernel release: %w", err)
+	}
+	words := kernelcmdline.Parse(string(text))
+	release := unix.ByteSliceToString(uname.Release[:])
+	b.report.Kernel, b.report.CommandLine = release, string(text)
+	b.log.Printf(bootlog.Info, "starting on Linux %s", release)
+
+	settings := plan.Settings{}
+	conf, err := os.ReadFile(settingsFile)
+	if err == nil {
+		settings, err = plan.ParseSettings(conf)
+	} else if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if b.plan, err = plan.PlanBoot(words, settings); err != nil {
+		return err
+	}
+	for _, warning := range b.plan.Warnings {
+		b.warn("%s", warning)
+	}
+	if b.index, err = kernelmodules.ReadIndex("/", release); err != nil {
+		return err
+	}
+	b.loader = kernelmodules.NewLoader(b.index)
+	return nil
+}
+
+// warn logs something a person should know, and keeps it in the report.
+func (b *boot) warn(format string, arguments ...any) {
+	text := fmt.Sprintf(format, arguments...)
+	b.log.Printf(bootlog.Warning, "%s", text)
+	b.report.Warnings = append(b.report.Warnings, text)
+}
+
+// fail shows why the boot cannot go on, gives time to read it, and restarts the
+// machine. It does not return; a second caller waits for the first.
+func (b *boot) fail(reason error) {
+	b.failing.Do(func() {
+		if reason == nil {
+			reason = errors.New("the boot ended without a reason")
+		}
+		b.log.Fail("boot failed: " + reason.Error())
+		b.report.Failure = reason.Error()
+		b.report.End()
+		_ = b.report.Write(bootreport.Path)
+		b.log.Fail(fmt.Sprintf("restarting in %v", b.readingTime))
+		time.Sleep(b.readingTime)
+		for {
+			if err := apply.Reboot(); err != nil {
+				b.log.Fail(fmt.Sprintf("restart: %v", err))
+			}
+			// Nothing else is left to do, and PID 1 must not end.
+			time.Sleep(time.Minute)
+		}
+	})
+	select {}
+}

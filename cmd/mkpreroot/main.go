@@ -1,0 +1,60 @@
+// Command mkpreroot builds preroot images on a host. It is never part of one.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+const usage = `Usage: mkpreroot COMMAND [OPTION]...
+
+Commands:
+  build   build an image: kernel modules, /init and settings in one archive
+
+"mkpreroot COMMAND --help" lists a command's options.
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run executes one command line and gives the exit code.
+func run(arguments []string, stdout, stderr io.Writer) int {
+	if len(arguments) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	var err error
+	switch arguments[0] {
+	case "build":
+		err = runBuild(arguments[1:], stdout, stderr)
+	case "help", "--help", "-h":
+		fmt.Fprint(stdout, usage)
+	default:
+		err = usageError{fmt.Sprintf("unknown command %q", arguments[0])}
+	}
+	var wrong usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitDone
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "mkpreroot: %v (see \"mkpreroot --help\")\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "mkpreroot: %v\n", err)
+	return exitFailed
+}

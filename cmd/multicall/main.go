@@ -1,0 +1,45 @@
+// Command multicall is bin/preroot: one program that is many by the name it is
+// called by. It only picks the applet and hands on its exit code.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+
+	"github.com/preroot/preroot/applets/boot"
+	"github.com/preroot/preroot/applets/report"
+)
+
+// applets maps every name a link may have to what it runs. arguments[0] is the
+// name.
+var applets = map[string]func(arguments []string) int{
+	"report": report.Main,
+}
+
+func main() {
+	os.Exit(run(os.Getpid(), os.Args))
+}
+
+// run picks the applet: the name of the program, else, for "preroot NAME", the
+// first argument. As PID 1 everything that is no applet is the boot.
+func run(pid int, arguments []string) int {
+	if len(arguments) == 0 {
+		arguments = []string{"preroot"}
+	}
+	if applet := applets[path.Base(arguments[0])]; applet != nil {
+		return applet(arguments)
+	}
+	if pid == 1 {
+		return boot.Main(arguments)
+	}
+	if len(arguments) > 1 {
+		if applet := applets[arguments[1]]; applet != nil {
+			return applet(arguments[1:])
+		}
+		fmt.Fprintf(os.Stderr, "preroot: unknown applet %q\n", arguments[1])
+		return 1
+	}
+	fmt.Fprintln(os.Stderr, "preroot: call it as /init, as PID 1, or with an applet's name: preroot report")
+	return 1
+}

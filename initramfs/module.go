@@ -1,0 +1,73 @@
+package initramfs
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+
+	"github.com/preroot/preroot/initramfs/kerneltree"
+)
+
+// maxModuleSize bounds a module file, packed or not, in bytes. The largest with
+// full debug information are below 1 GiB.
+const maxModuleSize = 1 << 30
+
+// readModule gives a module's ELF file as the build system signed it. The
+// signature stands behind the ELF data (Documentation/admin-guide/module-signing.rst)
+// and is part of what was packed, so unpacking keeps it.
+func readModule(folder, file string) ([]byte, error) {
+	content, err := readBounded(filepath.Join(folder, file), maxModuleSize)
+	if err != nil {
+		return nil, fmt.Errorf("read module: %w", err)
+	}
+	_, suffix := kerneltree.SplitSuffix(file)
+	content, err = unpack(content, suffix, maxModuleSize)
+	if err != nil {
+		return nil, fmt.Errorf("unpack module %s: %w", file, err)
+	}
+	return content, nil
+}
+
+// unpack undoes the compression that a module file's suffix names. More than
+// limit bytes are an error.
+func unpack(content []byte, suffix string, limit int64) ([]byte, error) {
+	var reader io.Reader
+	switch suffix {
+	case ".ko":
+		return content, nil
+	case ".ko.xz":
+		r, err := xz.NewReader(bytes.NewReader(content))
+		if err != nil {
+			return nil, err
+		}
+		reader = r
+	case ".ko.zst":
+		r, err := zstd.NewReader(bytes.NewReader(content), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		reader = r
+	case ".ko.gz":
+		r, err := gzip.NewReader(bytes.NewReader(content))
+		if err != nil {
+			return nil, err
+		}
+		reader = r
+	default:
+		return nil, fmt.Errorf("unknown suffix %q", suffix)
+	}
+	unpacked, err := io.ReadAll(io.LimitReader(reader, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(unpacked)) > limit {
+		return nil, fmt.Errorf("larger than %d bytes", limit)
+	}
+	return unpacked, nil
+}

@@ -1,0 +1,272 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/ddi"
+	"github.com/preroot/preroot/internal/devmapper"
+	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/hashtree"
+	"github.com/preroot/preroot/internal/loopdev"
+	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/rootdir"
+	"github.com/preroot/preroot/internal/superblock"
+	"github.com/preroot/preroot/internal/veritytable"
+)
+
+// Workspace holds the mounts of opened images until the overlays use them. It
+// is a tmpfs of its own; Close drops it with all that is mounted below.
+type Workspace struct {
+	// Path of the tmpfs.
+	Path string
+	root *rootdir.Root
+	dm   *devmapper.Control
+	// loadModule makes a file system type available.
+	loadModule func(name string) error
+	// opened maps image paths to what Open returned before: an image is opened
+	// once, even if it is looked at in two rounds.
+	opened map[string]openedImage
+	// mapped lists root hashes with a device of this call.
+	mapped map[string]devmapper.Device
+	count  int
+}
+
+type openedImage struct {
+	at  string
+	err error
+}
+
+// NewWorkspace mounts the tmpfs at a directory, which is made when missing.
+func NewWorkspace(at string, root *rootdir.Root, dm *devmapper.Control, loadModule func(string) error) (*Workspace, error) {
+	err := mountapi.Attach("tmpfs", "preroot", at, []mountapi.Option{{Key: "mode", Value: "0700"}}, mountapi.NoSUID|mountapi.NoDev)
+	if err != nil {
+		return nil, fmt.Errorf("make workspace: %w", err)
+	}
+	return &Workspace{Path: at, root: root, dm: dm, loadModule: loadModule,
+		opened: map[string]openedImage{}, mapped: map[string]devmapper.Device{}}, nil
+}
+
+// Close detaches the workspace. What overlays use stays alive.
+func (w *Workspace) Close() error {
+	if err := mountapi.Detach(w.Path); err != nil {
+		return err
+	}
+	return os.Remove(w.Path)
+}
+
+// Open mounts an image below the workspace, read-only, and returns where. The
+// second call for an image returns the same place.
+func (w *Workspace) Open(image extension.Image) (string, error) {
+	key := string(image.Class) + image.Path
+	if known, ok := w.opened[key]; ok {
+		return known.at, known.err
+	}
+	w.count++
+	// Numbered: names may hold any character, and both classes may use one.
+	at := fmt.Sprintf("%s/image%d", w.Path, w.count)
+	err := os.Mkdir(at, 0o755)
+	if err == nil {
+		err = w.mount(image, at)
+	}
+	w.opened[key] = openedImage{at, err}
+	return at, err
+}
+
+func (w *Workspace) mount(image extension.Image, at string) error {
+	host := w.root.Host(image.Path)
+	if image.Type == extension.Directory {
+		clone, err := mountapi.Clone(host)
+		if err != nil {
+			return err
+		}
+		if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
+			clone.Close()
+			return err
+		}
+		return clone.MoveTo(at)
+	}
+	file, err := w.root.Open(image.Path, unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := w.loadModule("loop"); err != nil {
+		return err
+	}
+	if image.Dissected.Hash != nil {
+		return w.mountVerity(image, file, at)
+	}
+	return w.mountPlain(image, file, at)
+}
+
+// mountPlain mounts an image that nothing verifies.
+func (w *Workspace) mountPlain(image extension.Image, file *os.File, at string) error {
+	var offset, size int64
+	if data := image.Dissected.Data; data != nil {
+		offset, size = data.Offset, data.Size
+	}
+	loop, err := loopdev.Attach(file, offset, size, uint32(max(512, image.Dissected.SectorSize)))
+	if err != nil {
+		return err
+	}
+	defer loop.Close()
+	return w.mountDevice(image, loop.Path, at)
+}
+
+func (w *Workspace) mountVerity(image extension.Image, file *os.File, at string) error {
+	hash := fmt.Sprintf("%x", image.Dissected.RootHash)
+	device, known := w.mapped[hash]
+	if !known {
+		var err error
+		if device, err = w.openVerity(image.Dissected, file); err != nil {
+			return err
+		}
+		w.mapped[hash] = device
+	}
+	err := w.mountDevice(image, device.Node(), at)
+	// Like systemd: the device goes with its last user. It stays in use as long
+	// as the mount above does.
+	if removal := w.dm.RemoveWhenUnused(hash + "-verity"); err == nil && removal != nil && !known {
+		err = removal
+	}
+	if err != nil {
+		delete(w.mapped, hash)
+	}
+	return err
+}
+
+// openVerity sets dm-verity up over two loop devices, one for each area.
+func (w *Workspace) openVerity(image *ddi.Image, file *os.File) (devmapper.Device, error) {
+	block := make([]byte, veritytable.SuperblockSize)
+	if _, err := file.ReadAt(block, image.Hash.Offset); err != nil {
+		return devmapper.Device{}, fmt.Errorf("read its verity superblock: %w", err)
+	}
+	s, err := veritytable.ParseSuperblock(block)
+	if err == nil {
+		err = s.Check(image.Data.Size, image.Hash.Size, 0)
+	}
+	if err != nil {
+		return devmapper.Device{}, fmt.Errorf("its verity superblock: %w", err)
+	}
+	data := io.NewSectionReader(file, image.Data.Offset, image.Data.Size)
+	tree := io.NewSectionReader(file, image.Hash.Offset, image.Hash.Size)
+	if err := hashtree.CheckPath(s, 0, image.RootHash, data, tree, 0); err != nil {
+		return devmapper.Device{}, err
+	}
+	dataLoop, err := loopdev.Attach(file, image.Data.Offset, image.Data.Size, min(4096, s.DataBlockSize))
+	if err != nil {
+		return devmapper.Device{}, err
+	}
+	defer dataLoop.Close()
+	hashLoop, err := loopdev.Attach(file, image.Hash.Offset, image.Hash.Size, min(4096, s.HashBlockSize))
+	if err != nil {
+		return devmapper.Device{}, err
+	}
+	defer hashLoop.Close()
+	v, err := plan.PlanImageVerity(image, s, dataLoop.Number(), hashLoop.Number())
+	if err != nil {
+		return devmapper.Device{}, err
+	}
+	return OpenVerity(w.dm, v)
+}
+
+// mountDevice mounts a file system read-only, without replaying its journal.
+func (w *Workspace) mountDevice(image extension.Image, node, at string) error {
+	kind, err := probe(node)
+	if err != nil {
+		return err
+	}
+	if err := w.loadModule(kind); err != nil {
+		return err
+	}
+	var options []mountapi.Option
+	switch kind {
+	case "ext4", "xfs":
+		options = []mountapi.Option{{Key: "norecovery"}}
+	case "btrfs":
+		options = []mountapi.Option{{Key: "rescue", Value: "nologreplay"}}
+	}
+	return mountapi.Attach(kind, node, at, options, mountapi.ReadOnly|mountapi.NoDev)
+}
+
+func probe(node string) (string, error) {
+	file, err := os.Open(node)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	info, err := superblock.Probe(file)
+	if err != nil {
+		return "", fmt.Errorf("read its superblock: %w", err)
+	}
+	if !info.Kind.IsFileSystem() {
+		return "", errors.New("it holds no file system that can be mounted")
+	}
+	return string(info.Kind), nil
+}
+
+// Examine opens an image and reads what the plan needs of it.
+func (w *Workspace) Examine(image extension.Image, hierarchies []string) plan.Candidate {
+	c := plan.Candidate{Image: image, Content: map[string]string{}}
+	if image.Problem != "" {
+		return c
+	}
+	if err := w.examine(&c, hierarchies); err != nil {
+		c.Failure = err.Error()
+	}
+	return c
+}
+
+func (w *Workspace) examine(c *plan.Candidate, hierarchies []string) error {
+	at, err := w.Open(c.Image)
+	if err != nil {
+		return err
+	}
+	tree, err := rootdir.Open(at)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if reason, err := forbiddenContent(tree, c.Image); err != nil || reason != "" {
+		c.NoRelease = reason
+		return err
+	}
+	if c.Release, c.NoRelease, err = extension.Release(tree, c.Class, c.Name); err != nil {
+		return err
+	}
+	for _, hierarchy := range hierarchies {
+		inside, err := extension.Content(tree, hierarchy)
+		if err != nil {
+			return err
+		}
+		if inside != "" {
+			c.Content[hierarchy] = path.Join(at, inside)
+		}
+	}
+	return nil
+}
+
+// forbiddenContent refuses what is a whole system rather than an extension.
+// Confext directories are exempt, as they are for systemd.
+func forbiddenContent(tree *rootdir.Root, image extension.Image) (string, error) {
+	if image.Class == osrelease.ClassConfext && image.Type == extension.Directory {
+		return "", nil
+	}
+	entry, err := tree.Resolve("/usr/lib/os-release")
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer entry.Close()
+	return "it is a whole system: it has its own usr/lib/os-release", nil
+}

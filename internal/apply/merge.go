@@ -1,0 +1,229 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/plan"
+)
+
+// Mount flags and options are those of systemd 262 (specification of the
+// extensions, "mount call").
+var (
+	confextAttributes = mountapi.NoSUID | mountapi.NoDev | mountapi.NoExec
+	sysextAttributes  = mountapi.NoDev
+	writableOptions   = []mountapi.Option{
+		{Key: "redirect_dir", Value: "on"}, {Key: "metacopy", Value: "off"}, {Key: "index", Value: "off"},
+	}
+)
+
+// metadataDirectory is the directory in a merged hierarchy that tells whose
+// merge it is, and of what.
+func metadataDirectory(class osrelease.Class) string { return ".systemd-" + string(class) }
+
+// listName is the name of the file with the names of the merged images.
+func listName(class osrelease.Class) string {
+	if class == osrelease.ClassConfext {
+		return "confexts"
+	}
+	return "extensions"
+}
+
+// Merge mounts the overlays of a plan. All of them are complete, with their
+// metadata, before the first one becomes visible. Images must have been opened
+// in the workspace.
+func (w *Workspace) Merge(m *plan.Merge) error {
+	if len(m.Overlays) == 0 {
+		return nil
+	}
+	if err := w.loadModule("overlay"); err != nil {
+		return err
+	}
+	staged := make([]*mountapi.Mount, 0, len(m.Overlays))
+	defer func() {
+		for _, mount := range staged {
+			mount.Close()
+		}
+	}()
+	for _, o := range m.Overlays {
+		mount, err := w.stage(m, o)
+		if err != nil {
+			return fmt.Errorf("merge %ss into %s: %w", m.Class, o.Hierarchy, err)
+		}
+		staged = append(staged, mount)
+	}
+	for i, o := range m.Overlays {
+		if err := attachOverlay(staged[i], m.Class, o); err != nil {
+			return fmt.Errorf("merge %ss into %s: %w", m.Class, o.Hierarchy, err)
+		}
+	}
+	return nil
+}
+
+// stage makes a detached overlay with all of its metadata.
+func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error) {
+	w.count++
+	top := fmt.Sprintf("%s/metadata%d", w.Path, w.count)
+	metadata := path.Join(top, metadataDirectory(m.Class))
+	if err := writeMetadata(top, metadata, m, o); err != nil {
+		return nil, err
+	}
+	options := layerOptions(append([]string{top}, o.Layers...))
+	attributes := confextAttributes
+	if m.Class == osrelease.ClassSysext {
+		attributes = sysextAttributes
+	}
+	if o.Upper == "" {
+		attributes |= mountapi.ReadOnly
+	} else {
+		if err := prepareWork(o.Work); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(o.Upper, os.FileMode(o.Permissions)); err != nil {
+			return nil, err
+		}
+		options = append(options, mountapi.Option{Key: "upperdir", Value: o.Upper}, mountapi.Option{Key: "workdir", Value: o.Work})
+		options = append(options, writableOptions...)
+		attributes |= mountapi.NoATime
+	}
+	mount, err := mountapi.New("overlay", string(m.Class), options, attributes)
+	if err != nil {
+		return nil, err
+	}
+	// The device number exists only now. The layer may still be written to:
+	// nobody has looked into it through the overlay.
+	major, minor, err := mount.DeviceNumber()
+	if err == nil {
+		err = os.WriteFile(path.Join(metadata, "dev"), fmt.Appendf(nil, "%d:%d\n", major, minor), 0o644)
+	}
+	if err != nil {
+		mount.Close()
+		return nil, err
+	}
+	return mount, nil
+}
+
+// layerOptions names lower layers one by one from the top; no character in a
+// path needs quoting then, and there is no limit on the length of them all.
+func layerOptions(layers []string) []mountapi.Option {
+	options := make([]mountapi.Option, 0, len(layers)+5)
+	for _, layer := range layers {
+		options = append(options, mountapi.Option{Key: "lowerdir+", Value: layer})
+	}
+	return options
+}
+
+func writeMetadata(top, metadata string, m *plan.Merge, o plan.Overlay) error {
+	if err := os.MkdirAll(metadata, 0o755); err != nil {
+		return err
+	}
+	list := ""
+	for _, name := range m.Names {
+		list += name + "\n"
+	}
+	files := map[string]string{listName(m.Class): list, "origin": string(m.Origin)}
+	if o.Backing != "" {
+		files["backing"] = o.Backing + "\n"
+	}
+	if o.WorkInside != "" {
+		files["work_dir"] = escapeC(o.WorkInside) + "\n"
+	}
+	for name, text := range files {
+		if err := os.WriteFile(path.Join(metadata, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	// The umask of PID 1 is not ours to trust.
+	return errors.Join(os.Chmod(metadata, 0o755), os.Chmod(top, os.FileMode(o.Permissions)))
+}
+
+// escapeC escapes control characters, quotes and backslashes as in C, which is
+// how systemd reads the file back.
+func escapeC(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		switch {
+		case c == '\\' || c == '"' || c == '\'':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, "\\%03o", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// prepareWork makes the work directory. What an earlier boot left in it is
+// cleaned by the kernel. A link in its place is not followed.
+func prepareWork(work string) error {
+	err := os.Mkdir(work, 0o700)
+	if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(work)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("work directory %s: %w", work, unix.ENOTDIR)
+	}
+	return nil
+}
+
+// attachOverlay makes a staged overlay visible. The metadata of a writable one
+// is covered by a read-only mount of itself, so that nobody edits it.
+func attachOverlay(mount *mountapi.Mount, class osrelease.Class, o plan.Overlay) error {
+	if err := os.MkdirAll(o.Target, 0o755); err != nil {
+		return err
+	}
+	if err := mount.MoveTo(o.Target); err != nil {
+		return err
+	}
+	if o.Upper == "" {
+		return nil
+	}
+	metadata := path.Join(o.Target, metadataDirectory(class))
+	clone, err := mountapi.Clone(metadata)
+	if err != nil {
+		return err
+	}
+	if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
+		clone.Close()
+		return err
+	}
+	return clone.MoveTo(metadata)
+}
+
+// Preview shows what a hierarchy will look like, read-only and without
+// metadata, in its place: the upper directory as the top layer, then the
+// planned ones. The returned function takes it away again.
+func (w *Workspace) Preview(o plan.Overlay, class osrelease.Class) (remove func() error, err error) {
+	if err := w.loadModule("overlay"); err != nil {
+		return nil, err
+	}
+	layers := o.Layers
+	if o.Upper != "" {
+		layers = append([]string{o.Upper}, layers...)
+	}
+	if len(layers) < 2 {
+		// Nothing lies over the host's directory.
+		return func() error { return nil }, nil
+	}
+	mount, err := mountapi.New("overlay", "preroot", layerOptions(layers), mountapi.ReadOnly|mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
+	if err != nil {
+		return nil, fmt.Errorf("preview %s: %w", o.Hierarchy, err)
+	}
+	if err := mount.MoveTo(o.Target); err != nil {
+		return nil, fmt.Errorf("preview %s: %w", o.Hierarchy, err)
+	}
+	return func() error { return mountapi.Detach(o.Target) }, nil
+}

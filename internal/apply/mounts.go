@@ -1,0 +1,94 @@
+// Package apply carries plans out: it is the only part of preroot that changes
+// the kernel's state. It decides nothing; where a step cannot be carried out
+// its error names the thing and the kernel's reason.
+package apply
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/plan"
+)
+
+// apiMount is a file system of the kernel that every system has at its place.
+type apiMount struct {
+	fsType, target string
+	options        []mountapi.Option
+	attributes     mountapi.Attributes
+}
+
+// apiMounts have the options that systemd 262 would mount with, since it keeps
+// what it finds (seen with a systemd in the initramfs; the boot scenario
+// compares).
+var apiMounts = []apiMount{
+	{"proc", "/proc", nil, mountapi.NoSUID | mountapi.NoDev | mountapi.NoExec},
+	{"sysfs", "/sys", nil, mountapi.NoSUID | mountapi.NoDev | mountapi.NoExec},
+	{"devtmpfs", "/dev", []mountapi.Option{{Key: "mode", Value: "0755"}, {Key: "size", Value: "4m"}, {Key: "nr_inodes", Value: "1m"}},
+		mountapi.NoSUID | mountapi.StrictATime},
+	{"tmpfs", "/run", []mountapi.Option{{Key: "mode", Value: "0755"}, {Key: "size", Value: "20%"}, {Key: "nr_inodes", Value: "800k"}},
+		mountapi.NoSUID | mountapi.NoDev | mountapi.StrictATime},
+}
+
+// MountAPI mounts /proc, /sys, /dev and /run, where they are not yet.
+func MountAPI() error {
+	for _, m := range apiMounts {
+		if isMountPoint(m.target) {
+			continue
+		}
+		if err := mountapi.Attach(m.fsType, m.fsType, m.target, m.options, m.attributes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isMountPoint compares device numbers; no file system here is bound into
+// itself.
+func isMountPoint(path string) bool {
+	var here, above unix.Stat_t
+	if unix.Stat(path, &here) != nil || unix.Stat(path+"/..", &above) != nil {
+		return false
+	}
+	return here.Dev != above.Dev
+}
+
+// MountFileSystem mounts node, which holds fsType, at target.
+func MountFileSystem(fsType, node, target string, fs plan.FileSystem) error {
+	return mountapi.Attach(fsType, node, target, fs.Options, fs.Attributes)
+}
+
+// OpenConsole makes the kernel's console standard input, output and error, for
+// the next init as well. A kernel without a console is no error to stop for.
+func OpenConsole() error {
+	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: "/dev/console", Err: err}
+	}
+	for target := range 3 {
+		if fd == target {
+			continue
+		}
+		if err := unix.Dup3(fd, target, 0); err != nil {
+			return fmt.Errorf("use /dev/console as descriptor %d: %w", target, err)
+		}
+	}
+	if fd > 2 {
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// MoveRun moves /run below the new root and leaves a link in its place. From
+// then on images in /run are found where the real root will find them.
+func MoveRun(newRoot string) error {
+	if err := MoveMounts(newRoot, []string{"/run"}); err != nil {
+		return err
+	}
+	if err := os.Remove("/run"); err != nil {
+		return err
+	}
+	return os.Symlink(newRoot+"/run", "/run")
+}

@@ -1,0 +1,230 @@
+// Package bootreport is the record of one boot: what was found, what was
+// decided and why, what was done, how long it took, and how it ended. PID 1
+// fills it in, writes it as JSON for the real root, and renders it for people.
+//
+// The file is information only; nothing may depend on it.
+package bootreport
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Path is where the real root finds the report.
+const Path = "/run/preroot/report.json"
+
+// Report is the record. All times are on the kernel's monotonic clock, which
+// starts with the kernel.
+type Report struct {
+	// Version counts changes of this layout that readers must know about.
+	Version     int    `json:"version"`
+	Profile     string `json:"profile"`
+	Kernel      string `json:"kernel"`
+	CommandLine string `json:"commandLine"`
+
+	// StartedMS is when PID 1 began, EndedMS when it handed over, both in
+	// milliseconds since the kernel began.
+	StartedMS float64 `json:"startedMs"`
+	EndedMS   float64 `json:"endedMs"`
+	// UserMS and KernelMS are the processor time of PID 1 in its own code and in
+	// the kernel on its behalf.
+	UserMS   float64 `json:"userMs"`
+	KernelMS float64 `json:"kernelMs"`
+
+	Steps   []Step   `json:"steps"`
+	Modules []Module `json:"modules"`
+	Usr     *Usr     `json:"usr,omitempty"`
+	Root    *Root    `json:"root,omitempty"`
+	Merges  []Merge  `json:"merges"`
+	// MountIDs are the unique mount ids of the final hierarchies.
+	MountIDs map[string]uint64 `json:"mountIds"`
+	Handover *Handover         `json:"handover,omitempty"`
+	Warnings []string          `json:"warnings"`
+	// Failure is the message the boot ended with; empty if it went well.
+	Failure string `json:"failure,omitempty"`
+}
+
+// Step is one part of the boot.
+type Step struct {
+	Name       string  `json:"name"`
+	StartMS    float64 `json:"startMs"`
+	DurationMS float64 `json:"durationMs"`
+	Error      string  `json:"error,omitempty"`
+}
+
+// Module is a kernel module that was loaded.
+type Module struct {
+	Name   string  `json:"name"`
+	Reason string  `json:"reason"`
+	LoadMS float64 `json:"loadMs"`
+}
+
+// Usr is the verified /usr.
+type Usr struct {
+	Data       string `json:"data"`
+	Hash       string `json:"hash"`
+	RootHash   string `json:"rootHash"`
+	UUID       string `json:"uuid"`
+	FileSystem string `json:"fileSystem"`
+}
+
+// Root is the root file system.
+type Root struct {
+	Device     string `json:"device"`
+	FileSystem string `json:"fileSystem"`
+}
+
+// Merge is the outcome for one class of extensions.
+type Merge struct {
+	Class       string     `json:"class"`
+	Mutable     string     `json:"mutable"`
+	Decisions   []Decision `json:"decisions"`
+	Hierarchies []string   `json:"hierarchies"`
+}
+
+// Decision is what became of one extension.
+type Decision struct {
+	Name       string `json:"name"`
+	Path       string `json:"path"`
+	Accepted   bool   `json:"accepted"`
+	Reason     string `json:"reason"`
+	RootHash   string `json:"rootHash,omitempty"`
+	Protection string `json:"protection"`
+	Signature  string `json:"signature"`
+}
+
+// Handover says how the root was switched and what the initramfs left behind.
+type Handover struct {
+	Way      string   `json:"way"`
+	LeftOver []string `json:"leftOver"`
+	Init     string   `json:"init"`
+	// HelperMounts are mounts of the initramfs' that are still in the table.
+	HelperMounts []string `json:"helperMounts"`
+	// MemoryUsedKiB is MemTotal less MemAvailable just before init runs.
+	MemoryUsedKiB int64 `json:"memoryUsedKiB"`
+}
+
+// New starts a record now.
+func New(kernel, commandLine, profile string) *Report {
+	return &Report{
+		Version: 1, Kernel: kernel, CommandLine: commandLine, Profile: profile, StartedMS: now(),
+		Steps: []Step{}, Modules: []Module{}, Merges: []Merge{}, Warnings: []string{}, MountIDs: map[string]uint64{},
+	}
+}
+
+// now is CLOCK_MONOTONIC in milliseconds.
+func now() float64 {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return 0
+	}
+	return milliseconds(time.Duration(t.Nano()))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Round(10*time.Microsecond)) / 1e6 }
+
+// Begin starts a step; the function returned ends it with its error.
+func (r *Report) Begin(name string) (end func(error)) {
+	start := now()
+	return func(err error) {
+		step := Step{Name: name, StartMS: start, DurationMS: round(now() - start)}
+		if err != nil {
+			step.Error = err.Error()
+		}
+		r.Steps = append(r.Steps, step)
+	}
+}
+
+func round(ms float64) float64 { return float64(int64(ms*100+0.5)) / 100 }
+
+// AddModule notes a loaded module.
+func (r *Report) AddModule(name, reason string, took time.Duration) {
+	r.Modules = append(r.Modules, Module{Name: name, Reason: reason, LoadMS: milliseconds(took)})
+}
+
+// End notes the end and the processor time used.
+func (r *Report) End() {
+	r.EndedMS = now()
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) == nil {
+		r.UserMS = milliseconds(time.Duration(usage.Utime.Nano()))
+		r.KernelMS = milliseconds(time.Duration(usage.Stime.Nano()))
+	}
+}
+
+// Write writes the report as JSON, replacing the file as a whole.
+func (r *Report) Write(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode report: %w", err)
+	}
+	if err := os.MkdirAll(path.Dir(file), 0o755); err != nil {
+		return err
+	}
+	temporary := file + ".new"
+	if err := os.WriteFile(temporary, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temporary, file)
+}
+
+// Read reads a report.
+func Read(text []byte) (*Report, error) {
+	var r Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("read report: %w", err)
+	}
+	if r.Version != 1 {
+		return nil, fmt.Errorf("read report: version %d is unknown", r.Version)
+	}
+	return &r, nil
+}
+
+// Text renders the report for a person, a line a fact, 80 columns where the
+// values allow.
+func (r *Report) Text() string {
+	var b strings.Builder
+	outcome := "booted"
+	if r.Failure != "" {
+		outcome = "failed: " + r.Failure
+	}
+	fmt.Fprintf(&b, "preroot (%s) on Linux %s: %s\n", r.Profile, r.Kernel, outcome)
+	fmt.Fprintf(&b, "from %.0f to %.0f ms: %.0f ms, of which %.0f ms own code, %.0f ms in the kernel\n",
+		r.StartedMS, r.EndedMS, r.EndedMS-r.StartedMS, r.UserMS, r.KernelMS)
+	if r.Usr != nil {
+		fmt.Fprintf(&b, "/usr: %s with hash tree on %s (%s), verified\n  root hash %s\n", r.Usr.Data, r.Usr.Hash, r.Usr.FileSystem, r.Usr.RootHash)
+	}
+	if r.Root != nil {
+		fmt.Fprintf(&b, "/: %s (%s)\n", r.Root.Device, r.Root.FileSystem)
+	}
+	for _, m := range r.Merges {
+		fmt.Fprintf(&b, "%s, Mutable=%s: %s\n", m.Class, m.Mutable, strings.Join(m.Hierarchies, " "))
+		for _, d := range m.Decisions {
+			mark := "+"
+			if !d.Accepted {
+				mark = "-"
+			}
+			fmt.Fprintf(&b, "  %s %s  %s\n      %s; %s, signature %s\n", mark, d.Name, d.Path, d.Reason, d.Protection, d.Signature)
+		}
+	}
+	for _, s := range r.Steps {
+		fmt.Fprintf(&b, "  %9.1f ms  %7.1f ms  %s", s.StartMS, s.DurationMS, s.Name)
+		if s.Error != "" {
+			fmt.Fprintf(&b, ": %s", s.Error)
+		}
+		b.WriteByte('\n')
+	}
+	for _, m := range r.Modules {
+		fmt.Fprintf(&b, "  module %-16s %7.1f ms  %s\n", m.Name, m.LoadMS, m.Reason)
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	return b.String()
+}

@@ -1,0 +1,112 @@
+package ddi
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/preroot/preroot/internal/gpt"
+	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/versionorder"
+)
+
+// candidate is the best partition found for a part so far.
+type candidate struct {
+	entry gpt.Entry
+	rank  int
+	found bool
+}
+
+// consider takes the entry if it is better: of a nearer architecture, or of the same one with a
+// newer label. The first one of equals stays.
+func (c *candidate) consider(entry gpt.Entry, rank int) {
+	if c.found && (rank > c.rank || rank == c.rank && versionorder.Compare(entry.Name, c.entry.Name) <= 0) {
+		return
+	}
+	*c = candidate{entry, rank, true}
+}
+
+func dissectTable(r io.ReaderAt, table *gpt.Table, class osrelease.Class, native string) (*Image, error) {
+	parts, generic := sortPartitions(table, class, native)
+	root, usr := &parts[rootData], &parts[usrData]
+	hash, signature := &parts[rootHash], &parts[rootSignature]
+
+	switch {
+	case !root.found && (parts[rootHash].found || parts[rootSignature].found):
+		return nil, errors.New("a root hash tree or signature partition, but no root partition")
+	case !usr.found && (parts[usrHash].found || parts[usrSignature].found):
+		return nil, errors.New("a usr hash tree or signature partition, but no usr partition")
+	case parts[rootSignature].found && !parts[rootHash].found, parts[usrSignature].found && !parts[usrHash].found:
+		return nil, errors.New("a signature partition, but no hash tree partition")
+	case root.found && usr.found:
+		// systemd takes both if there is no verity. Nobody builds that.
+		return nil, errors.New("both a root and a usr partition")
+	case usr.found:
+		hash, signature = &parts[usrHash], &parts[usrSignature]
+	case !root.found && len(generic) > 1:
+		return nil, errors.New("no root partition, and more than one of plain Linux data")
+	case !root.found && len(generic) == 1:
+		root.entry, root.found = generic[0], true
+	case !root.found && class == osrelease.ClassConfext:
+		return nil, errors.New("a partition table without a root partition")
+	case !root.found:
+		return nil, errors.New("a partition table without a root or usr partition")
+	}
+
+	data := root
+	if usr.found {
+		data = usr
+	}
+	image := &Image{
+		Kind: KindGPT, SectorSize: table.SectorSize, UsrOnly: usr.found,
+		Data: area(table, *data), Hash: area(table, *hash), Signature: area(table, *signature),
+	}
+	return image, image.findRootHash(r)
+}
+
+// sortPartitions finds the best partition for each part. Partitions that are not meant to be found are left
+// out; plain Linux data is collected.
+func sortPartitions(table *gpt.Table, class osrelease.Class, native string) (parts [partCount]candidate, generic []gpt.Entry) {
+	for _, entry := range table.Entries {
+		if entry.Attributes&gpt.AttributeNoAuto != 0 || entry.Name == "_empty" {
+			continue
+		}
+		if entry.Type.String() == genericType {
+			generic = append(generic, entry)
+			continue
+		}
+		p, architecture, ok := findPart(entry.Type)
+		if !ok || class == osrelease.ClassConfext && p >= usrData {
+			continue
+		}
+		parts[p].consider(entry, rank(architecture, native))
+	}
+	return parts, generic
+}
+
+func area(table *gpt.Table, c candidate) *Area {
+	if !c.found {
+		return nil
+	}
+	return &Area{Offset: table.Offset(c.entry), Size: table.Size(c.entry), ID: c.entry.ID}
+}
+
+// findRootHash sets the root hash that the image claims: that of its signature partition, else the UUIDs of data
+// and hash partition put together.
+func (image *Image) findRootHash(r io.ReaderAt) error {
+	if image.Hash == nil {
+		return nil
+	}
+	if image.Signature != nil {
+		signed, err := readSignature(r, *image.Signature)
+		if err != nil {
+			return err
+		}
+		image.Signed = signed
+		image.RootHash, image.RootHashFrom = slices.Clone(signed.RootHash), FromSignaturePartition
+		return nil
+	}
+	image.RootHash = slices.Concat(image.Data.ID[:], image.Hash.ID[:])
+	image.RootHashFrom = FromPartitionUUIDs
+	return nil
+}

@@ -1,0 +1,292 @@
+// Package devmapper talks to the kernel's device mapper by its ioctls
+// (linux/dm-ioctl.h, interface version 4), without libdevmapper and without
+// udev.
+//
+// It knows devices with one target and nothing of what a target's words mean;
+// package veritytable writes those. It does not make nodes, links or udev
+// records: package apply does.
+package devmapper
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ControlPath is the node of the control device.
+const ControlPath = "/dev/mapper/control"
+
+// Command is the number of an ioctl (DM_*_CMD).
+type Command uint8
+
+// The commands in use.
+const (
+	CommandCreate Command = 3
+	CommandRemove Command = 4
+	CommandResume Command = 6
+	CommandDevice Command = 7
+	CommandLoad   Command = 9
+	CommandStatus Command = 12
+)
+
+var commandNames = map[Command]string{
+	CommandCreate: "create device",
+	CommandRemove: "remove device",
+	CommandResume: "activate device",
+	CommandDevice: "look up device",
+	CommandLoad:   "load table",
+	CommandStatus: "read status",
+}
+
+// Target is one line of a table.
+type Target struct {
+	// Start and Sectors count sectors of 512 bytes.
+	Start, Sectors uint64
+	Type           string
+	Parameters     string
+}
+
+// Device is a mapped device as the kernel describes it.
+type Device struct {
+	Major, Minor uint32
+	UUID         string
+	OpenCount    int
+	ReadOnly     bool
+	// Active says that a table is in force.
+	Active bool
+}
+
+// Node returns the path of the device's node in devtmpfs.
+func (d Device) Node() string { return fmt.Sprintf("/dev/dm-%d", d.Minor) }
+
+// Error is an ioctl the kernel refused.
+type Error struct {
+	Command Command
+	Device  string
+	// KernelLog is the reason from the kernel's log, when one was found.
+	KernelLog string
+	Errno     error
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s %q: %v", commandNames[e.Command], e.Device, e.Errno)
+	if e.KernelLog != "" {
+		text += " (" + e.KernelLog + ")"
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Errno }
+
+// Kernel carries out one ioctl on a buffer; devmappertest has a double.
+type Kernel interface {
+	Ioctl(command Command, buf []byte) error
+}
+
+// Control is the open control device.
+type Control struct {
+	kernel Kernel
+}
+
+// Open opens the control device. It needs CAP_SYS_ADMIN and a loaded dm_mod.
+func Open() (*Control, error) {
+	file, err := os.OpenFile(ControlPath, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open device mapper (is the module dm_mod loaded?): %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open device mapper: %w", err)
+	}
+	return &Control{kernel: controlFile{file}}, nil
+}
+
+// With uses another kernel interface; for tests.
+func With(kernel Kernel) *Control { return &Control{kernel: kernel} }
+
+// Close closes the control device; mapped devices stay.
+func (c *Control) Close() error {
+	if closer, ok := c.kernel.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+type controlFile struct{ *os.File }
+
+func (f controlFile) Ioctl(command Command, buf []byte) error {
+	// _IOWR(0xfd, command, struct dm_ioctl)
+	const base = 3<<30 | headerSize<<16 | 0xfd<<8
+	for {
+		err := ioctl(f.Fd(), base|uintptr(command), buf)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Create makes a read-only device with one target and activates it. If a step
+// fails, nothing is left behind. A device of the name or uuid that exists
+// already is an error that matches unix.EBUSY and stays untouched.
+//
+// The table is in force, but nothing was read yet: dm-verity finds damage at
+// the first read.
+func (c *Control) Create(name, uuid string, target Target) (Device, error) {
+	if name == "" {
+		return Device{}, errors.New("create device: empty name")
+	}
+	if _, err := c.call(CommandCreate, message{name: name, uuid: uuid}); err != nil {
+		return Device{}, err
+	}
+	device, err := c.activate(name, target)
+	if err != nil {
+		// The first error counts; a device without a table is harmless.
+		_ = c.Remove(name)
+		return Device{}, err
+	}
+	return device, nil
+}
+
+func (c *Control) activate(name string, target Target) (Device, error) {
+	log := openKernelLog()
+	defer log.close()
+	_, err := c.call(CommandLoad, message{name: name, flags: flagReadOnly | flagSecureData, target: &target})
+	if err != nil {
+		var refused *Error
+		if errors.As(err, &refused) {
+			refused.KernelLog = log.reason()
+		}
+		return Device{}, err
+	}
+	answer, err := c.call(CommandResume, message{name: name, flags: flagReadOnly | flagSecureData, eventNumber: udevCookie()})
+	if err != nil {
+		return Device{}, err
+	}
+	return describe(answer), nil
+}
+
+// udevCookie returns an event number that a running udevd takes for an official
+// activation (flag DM_UDEV_PRIMARY_SOURCE_FLAG, and no library fallback). Zero
+// would make it ignore the device; without udevd it has no effect.
+func udevCookie() uint32 {
+	const primarySource, noLibraryFallback = 0x40, 0x20
+	return (primarySource|noLibraryFallback)<<16 | (1 + rand.Uint32N(0xfffe))
+}
+
+// Find looks a device up by name. The error matches unix.ENXIO if there is none.
+func (c *Control) Find(name string) (Device, error) {
+	answer, err := c.call(CommandDevice, message{name: name})
+	if err != nil {
+		return Device{}, err
+	}
+	return describe(answer), nil
+}
+
+// Status returns the status words of the target, without flushing I/O. For
+// verity they start with V (nothing wrong seen) or C (corruption seen).
+func (c *Control) Status(name string) (string, error) {
+	target, err := c.readTarget(name, flagNoFlush)
+	return target.Parameters, err
+}
+
+// Table returns the table in force.
+func (c *Control) Table(name string) (Target, error) {
+	return c.readTarget(name, flagNoFlush|flagStatusTable)
+}
+
+// maxAnswer bounds the buffer for a table; one target's words stay far below.
+const maxAnswer = 1 << 20
+
+func (c *Control) readTarget(name string, flags uint32) (Target, error) {
+	for room := 4 << 10; ; room *= 2 {
+		answer, err := c.call(CommandStatus, message{name: name, flags: flags, room: room})
+		if err != nil {
+			return Target{}, err
+		}
+		if answer.flags&flagBufferFull != 0 && room < maxAnswer {
+			continue
+		}
+		target, err := answer.firstTarget()
+		if err != nil {
+			return Target{}, fmt.Errorf("read status of %q: %w", name, err)
+		}
+		return target, nil
+	}
+}
+
+// Remove removes a device that nobody uses; else the error matches unix.EBUSY.
+func (c *Control) Remove(name string) error {
+	_, err := c.call(CommandRemove, message{name: name, eventNumber: udevCookie()})
+	return err
+}
+
+// RemoveWhenUnused removes the device now, or with its last user.
+func (c *Control) RemoveWhenUnused(name string) error {
+	_, err := c.call(CommandRemove, message{name: name, flags: flagDeferredRemove, eventNumber: udevCookie()})
+	return err
+}
+
+func (c *Control) call(command Command, m message) (answer, error) {
+	buf, err := m.encode()
+	if err != nil {
+		return answer{}, fmt.Errorf("%s: %w", commandNames[command], err)
+	}
+	if err := c.kernel.Ioctl(command, buf); err != nil {
+		return answer{}, &Error{Command: command, Device: m.name, Errno: err}
+	}
+	return decode(buf)
+}
+
+func describe(a answer) Device {
+	major, minor := deviceNumber(a.device)
+	return Device{
+		Major: major, Minor: minor, UUID: a.uuid, OpenCount: int(a.openCount),
+		ReadOnly: a.flags&flagReadOnly != 0, Active: a.flags&flagActivePresent != 0,
+	}
+}
+
+// kernelLog reads what the kernel logs from the moment it is opened.
+type kernelLog struct{ fd int }
+
+func openKernelLog() kernelLog {
+	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return kernelLog{-1}
+	}
+	if _, err := unix.Seek(fd, 0, unix.SEEK_END); err != nil {
+		unix.Close(fd)
+		return kernelLog{-1}
+	}
+	return kernelLog{fd}
+}
+
+// reason returns the device mapper's last message, without its prefix.
+func (l kernelLog) reason() string {
+	reason := ""
+	buf := make([]byte, 8<<10)
+	for records := 0; l.fd >= 0 && records < 256; records++ {
+		n, err := unix.Read(l.fd, buf)
+		if err == unix.EPIPE {
+			continue
+		}
+		if err != nil || n <= 0 {
+			break
+		}
+		_, line, _ := strings.Cut(string(buf[:n]), ";")
+		line, _, _ = strings.Cut(line, "\n")
+		if found, ok := strings.CutPrefix(line, "device-mapper: "); ok && !strings.HasPrefix(found, "ioctl: error adding") {
+			reason = found
+		}
+	}
+	return reason
+}
+
+func (l kernelLog) close() {
+	if l.fd >= 0 {
+		unix.Close(l.fd)
+	}
+}

@@ -1,0 +1,286 @@
+// Package extension knows confexts and sysexts: where they are looked for, what
+// counts as one, what identifies it, and which settings of the system apply to
+// them. It follows systemd-confext and systemd-sysext 262.
+//
+// It reads only. Opening images is for package apply, deciding for package
+// plan. Not known yet: .v directories, block devices, btrfs subvolumes,
+// sidecar files; Discover reports them with the reason in Problem.
+package extension
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/ddi"
+	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/rootdir"
+)
+
+// Type says how an image is stored.
+type Type string
+
+// The types of images.
+const (
+	Directory Type = "directory"
+	Raw       Type = "raw"
+)
+
+// Image is one extension that was found.
+type Image struct {
+	Class osrelease.Class
+	Name  string
+	// Path inside the root, links resolved.
+	Path string
+	Type Type
+	Identity
+	// Dissected is what a raw image holds; nil for a directory.
+	Dissected *ddi.Image
+	// Problem says why the image cannot be opened; empty if it can.
+	Problem string
+}
+
+// Hierarchies returns the directories that the class extends, in systemd's order.
+func Hierarchies(class osrelease.Class) []string {
+	if class == osrelease.ClassConfext {
+		return []string{"/etc"}
+	}
+	return []string{"/usr", "/opt"}
+}
+
+// SearchPath returns the directories of a system (not an initrd) that hold
+// images of the class; a name found in an earlier one hides later ones.
+func SearchPath(class osrelease.Class) []string {
+	if class == osrelease.ClassConfext {
+		return []string{"/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/usr/lib/confexts"}
+	}
+	return []string{"/etc/extensions", "/run/extensions", "/var/lib/extensions"}
+}
+
+// Discover finds the images of a class below root, in the order of the search
+// path. An image that cannot be used is in the result, with its Problem: it
+// still hides others of its name.
+func Discover(root *rootdir.Root, class osrelease.Class) ([]Image, error) {
+	var images []Image
+	taken := map[string]bool{}
+	for _, directory := range SearchPath(class) {
+		names, err := root.ReadNames(directory)
+		if err != nil {
+			return nil, fmt.Errorf("look for %ss: %w", class, err)
+		}
+		// systemd takes them as the file system gives them; any order will do.
+		slices.Sort(names)
+		for _, name := range names {
+			image, found, err := examine(root, class, path.Join(directory, name))
+			if err != nil {
+				return nil, fmt.Errorf("look for %ss: %w", class, err)
+			}
+			if found && !taken[image.Name] {
+				taken[image.Name] = true
+				images = append(images, image)
+			}
+		}
+	}
+	return images, nil
+}
+
+// examine decides whether a directory entry is an image, and reads its identity.
+func examine(root *rootdir.Root, class osrelease.Class, at string) (Image, bool, error) {
+	entryName := path.Base(at)
+	if strings.HasPrefix(entryName, ".sysupdate.") {
+		return Image{}, false, nil
+	}
+	entry, err := root.Resolve(at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Image{}, false, nil
+	}
+	if err != nil {
+		return Image{}, false, err
+	}
+	defer entry.Close()
+
+	name, kind, problem := classify(class, entryName, entry)
+	if name == "" || !validName(name) {
+		return Image{}, false, nil
+	}
+	image := Image{Class: class, Name: name, Path: entry.Path, Type: kind, Problem: problem}
+	if image.Problem != "" {
+		return image, true, nil
+	}
+	if image.Identity, err = ReadIdentity(entry.File); err != nil {
+		return Image{}, false, err
+	}
+	if kind == Raw {
+		image.Dissected, image.Problem = dissect(root, entry.Path, class)
+	}
+	return image, true, nil
+}
+
+// classify tells an image's name and type from the name of its directory entry
+// and the type of what it leads to. No name: not an image.
+func classify(class osrelease.Class, entryName string, entry *rootdir.Entry) (name string, kind Type, problem string) {
+	suffix := "." + string(class)
+	switch entry.Stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		name, isRaw := strings.CutSuffix(entryName, ".raw")
+		if !isRaw {
+			return "", "", ""
+		}
+		return strings.TrimSuffix(name, suffix), Raw, ""
+	case unix.S_IFDIR:
+		if name, versioned := strings.CutSuffix(entryName, ".v"); versioned {
+			return strings.TrimSuffix(strings.TrimSuffix(name, ".raw"), suffix), Directory, "versioned directories (.v) are not supported yet"
+		}
+		if name, stacked := strings.CutSuffix(entryName, ".mstack"); stacked {
+			return strings.TrimSuffix(name, suffix), Directory, "mount stacks (.mstack) cannot be merged"
+		}
+		name := strings.TrimSuffix(entryName, suffix)
+		if isSubvolume(entry) {
+			return name, Directory, "btrfs subvolumes are not supported yet"
+		}
+		return name, Directory, ""
+	case unix.S_IFBLK:
+		return entryName, Raw, "block devices are not supported yet"
+	}
+	return "", "", ""
+}
+
+// isSubvolume reports whether a directory is the top of a btrfs subvolume,
+// which always has inode 256.
+func isSubvolume(entry *rootdir.Entry) bool {
+	if entry.Stat.Ino != 256 {
+		return false
+	}
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(entry.File.Fd()), &st) == nil && st.Type == unix.BTRFS_SUPER_MAGIC
+}
+
+func validName(name string) bool {
+	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.HasPrefix(name, ".#") || !utf8.ValidString(name) {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' })
+}
+
+func dissect(root *rootdir.Root, at string, class osrelease.Class) (*ddi.Image, string) {
+	base := strings.TrimSuffix(at, ".raw")
+	for _, sidecar := range []string{".roothash", ".usrhash", ".verity"} {
+		if entry, err := root.Resolve(base + sidecar); err == nil {
+			entry.Close()
+			return nil, "verity data in the file " + path.Base(entry.Path) + " beside the image is not supported yet"
+		}
+	}
+	file, err := root.Open(at, unix.O_RDONLY)
+	if err != nil {
+		return nil, err.Error()
+	}
+	defer file.Close()
+	for _, attribute := range []string{"user.verity.roothash", "user.verity.usrhash"} {
+		if n, err := unix.Fgetxattr(int(file.Fd()), attribute, nil); err == nil && n > 0 {
+			return nil, "a root hash in the attribute " + attribute + " is not supported yet"
+		}
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err.Error()
+	}
+	image, err := ddi.Dissect(file, info.Size(), class, runtime.GOARCH)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return image, ""
+}
+
+// HostRelease reads the os-release of the system below root.
+func HostRelease(root *rootdir.Root) (osrelease.Fields, error) {
+	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		text, err := root.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read os-release: %w", err)
+		}
+		fields := osrelease.Parse(text)
+		if fields["ID"] == "" {
+			return nil, fmt.Errorf("read os-release: %s has no ID=", file)
+		}
+		return fields, nil
+	}
+	return nil, errors.New("read os-release: neither /etc/os-release nor /usr/lib/os-release is there")
+}
+
+// Release reads the release file of an opened extension. tree is the
+// extension's own root; nil fields mean that it has none, for the reason given.
+func Release(tree *rootdir.Root, class osrelease.Class, name string) (fields osrelease.Fields, reason string, err error) {
+	exact := "/" + osrelease.ReleaseFileName(class, name)
+	text, err := tree.ReadFile(exact)
+	if err == nil {
+		return osrelease.Parse(text), "", nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, "", err
+	}
+	found, reason, err := otherReleaseFile(tree, path.Dir(exact), name)
+	if found == "" {
+		return nil, reason, err
+	}
+	if text, err = tree.ReadFile(found); err != nil {
+		return nil, "", err
+	}
+	return osrelease.Parse(text), "", nil
+}
+
+// otherReleaseFile looks for a file that stands in for the one of the exact
+// name: it names the image without version, or says that the name does not
+// matter.
+func otherReleaseFile(tree *rootdir.Root, directory, name string) (found, reason string, err error) {
+	names, err := tree.ReadNames(directory)
+	if err != nil {
+		return "", "", err
+	}
+	reason = "it has no file " + directory + "/extension-release." + name
+	for _, candidate := range names {
+		suffix, ok := strings.CutPrefix(candidate, "extension-release.")
+		if !ok || suffix == "" {
+			continue
+		}
+		at := path.Join(directory, candidate)
+		if suffix != osrelease.BaseName(name) && !nameIsFree(tree, at) {
+			continue
+		}
+		if found != "" {
+			return "", "several files in " + directory + " could be its release file", nil
+		}
+		found = at
+	}
+	return found, reason, nil
+}
+
+// nameIsFree reports whether a release file may have any name (attribute
+// user.extension-release.strict, a false boolean).
+func nameIsFree(tree *rootdir.Root, at string) bool {
+	file, err := tree.Open(at, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	value := make([]byte, 16)
+	n, err := unix.Fgetxattr(int(file.Fd()), "user.extension-release.strict", value)
+	if err != nil {
+		return false
+	}
+	switch strings.ToLower(string(value[:n])) {
+	case "0", "no", "n", "false", "f", "off":
+		return true
+	}
+	return false
+}

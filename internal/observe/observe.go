@@ -1,0 +1,195 @@
+// Package observe looks: at disks and their partition tables, at the start of a
+// hash tree, at file systems, at extensions. It opens for reading only and
+// changes nothing; what follows from what it sees is for package plan.
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/preroot/preroot/internal/blockdev"
+	"github.com/preroot/preroot/internal/gpt"
+	"github.com/preroot/preroot/internal/hashtree"
+	"github.com/preroot/preroot/internal/superblock"
+	"github.com/preroot/preroot/internal/veritytable"
+)
+
+// Partition is a block device with what the partition table of its disk says
+// about it. For a device without an entry in a GPT, Entry.Number is 0.
+type Partition struct {
+	blockdev.Device
+	Entry gpt.Entry
+}
+
+// Disks remembers the partition tables that were read, so that a look after
+// every event costs little. The zero value is ready for use.
+type Disks struct {
+	tables map[string]table
+}
+
+type table struct {
+	size int64
+	gpt  *gpt.Table
+}
+
+// Scan lists all block devices below /sys with their GPT entries. problems tell
+// about disks whose table could not be read, each once.
+func (d *Disks) Scan(sys string) (partitions []Partition, problems []error) {
+	devices, err := blockdev.List(sys)
+	if err != nil {
+		return nil, []error{err}
+	}
+	if d.tables == nil {
+		d.tables = map[string]table{}
+	}
+	disks := map[string]blockdev.Device{}
+	for _, device := range devices {
+		if device.Partition == 0 {
+			disks[device.Name] = device
+		}
+	}
+	for _, device := range devices {
+		p := Partition{Device: device}
+		if disk, ok := disks[device.Disk]; ok && device.Partition != 0 {
+			t, err := d.table(disk)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			p.Entry = entryOf(t, device)
+		}
+		partitions = append(partitions, p)
+	}
+	return partitions, problems
+}
+
+// table reads a disk's partition table, or returns what was read before. A
+// disk without GPT has nil. The error is returned once.
+func (d *Disks) table(disk blockdev.Device) (*gpt.Table, error) {
+	known, ok := d.tables[disk.Name]
+	if ok && known.size == disk.Size {
+		return known.gpt, nil
+	}
+	t, err := readTable(disk)
+	d.tables[disk.Name] = table{size: disk.Size, gpt: t}
+	if errors.Is(err, gpt.ErrNoTable) {
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("read partition table of %s: %w", disk.Node(), err)
+	}
+	return t, err
+}
+
+func readTable(disk blockdev.Device) (*gpt.Table, error) {
+	file, err := os.Open(disk.Node())
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return gpt.Read(file, disk.Size, blockdev.SectorSize(file))
+}
+
+// entryOf finds the entry by its number, and only if the kernel sees the
+// partition at the same place.
+func entryOf(t *gpt.Table, device blockdev.Device) gpt.Entry {
+	if t == nil {
+		return gpt.Entry{}
+	}
+	for _, entry := range t.Entries {
+		if entry.Number == device.Partition && t.Offset(entry) == device.Start {
+			return entry
+		}
+	}
+	return gpt.Entry{}
+}
+
+// Verity is what the superblock on a hash device says.
+type Verity struct {
+	Superblock *veritytable.Superblock
+	Geometry   *veritytable.Geometry
+}
+
+// ReadVerity reads the superblock at the start of the hash device and checks
+// that the areas it describes lie within the devices.
+func ReadVerity(data, hash blockdev.Device) (*Verity, error) {
+	file, err := os.Open(hash.Node())
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	block := make([]byte, veritytable.SuperblockSize)
+	if _, err := file.ReadAt(block, 0); err != nil {
+		return nil, fmt.Errorf("read verity superblock on %s: %w", hash.Node(), err)
+	}
+	return checkVerity(block, data, hash)
+}
+
+func checkVerity(block []byte, data, hash blockdev.Device) (*Verity, error) {
+	s, err := veritytable.ParseSuperblock(block)
+	if err == nil {
+		err = s.Check(data.Size, hash.Size, 0)
+	}
+	var g *veritytable.Geometry
+	if err == nil {
+		g, err = s.Geometry(0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verity superblock on %s: %w", hash.Node(), err)
+	}
+	return &Verity{Superblock: s, Geometry: g}, nil
+}
+
+// CheckStart checks in user space the top of the hash tree against the root
+// hash, and the first data block with its path through the tree.
+func (v *Verity) CheckStart(root []byte, data, hash blockdev.Device) error {
+	dataFile, err := os.Open(data.Node())
+	if err != nil {
+		return err
+	}
+	defer dataFile.Close()
+	hashFile, err := os.Open(hash.Node())
+	if err != nil {
+		return err
+	}
+	defer hashFile.Close()
+	return hashtree.CheckPath(v.Superblock, 0, root, dataFile, hashFile, 0)
+}
+
+// FileSystem tells what a device holds.
+func FileSystem(node string) (superblock.Info, error) {
+	file, err := os.Open(node)
+	if err != nil {
+		return superblock.Info{}, err
+	}
+	defer file.Close()
+	info, err := superblock.Probe(file)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("read superblock of %s: %w", node, err)
+	}
+	return info, err
+}
+
+// KernelHasFileSystem reports whether the running kernel knows the type now.
+func KernelHasFileSystem(fsType string) bool {
+	text, err := os.ReadFile("/proc/filesystems")
+	if err != nil {
+		return false
+	}
+	return listsFileSystem(string(text), fsType)
+}
+
+// Memory returns what /proc/meminfo says of a key, in KiB; 0 if unknown.
+func Memory(key string) int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	number, _ := strconv.ParseInt(memoryField(string(text), key), 10, 64)
+	return number
+}

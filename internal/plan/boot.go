@@ -1,0 +1,252 @@
+package plan
+
+import (
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/preroot/preroot/internal/gpt"
+	"github.com/preroot/preroot/internal/kernelcmdline"
+	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/osrelease"
+)
+
+// DefaultTimeout bounds the wait for devices (rd.timeout= changes it).
+const DefaultTimeout = 300 * time.Second
+
+// UsrName is the device-mapper name of the verified /usr, which systemd expects.
+const UsrName = "usr"
+
+// Boot is what the command line and the image's settings ask for.
+type Boot struct {
+	Root FileSystem
+	Usr  Usr
+	// Init is the program to execute in the new root.
+	Init string
+	// Timeout bounds the wait for devices.
+	Timeout time.Duration
+	// Skip says for a class that the command line switches its merge off.
+	Skip map[osrelease.Class]bool
+	// Required names the images of a class without which the boot must not go on.
+	Required map[osrelease.Class][]string
+	// Modules are wanted for certain, with the reason.
+	Modules []Need
+	// Warnings are for the log.
+	Warnings []string
+}
+
+// FileSystem is a file system to mount.
+type FileSystem struct {
+	Device Selector
+	// Type is empty if the superblock shall tell.
+	Type       string
+	Options    []mountapi.Option
+	Attributes mountapi.Attributes
+}
+
+// Usr is the verified /usr.
+type Usr struct {
+	// RootHash as given, lower case hex, checked for length with the superblock.
+	RootHash string
+	// Data and Hash are the two partitions.
+	Data, Hash Selector
+	// Mount says how /dev/mapper/usr is mounted; its Device is not used.
+	Mount FileSystem
+}
+
+// Need is a module and the reason to load it.
+type Need struct{ Module, Reason string }
+
+// Refusal says why this system cannot be booted, and what helps.
+type Refusal struct{ Reason, Advice string }
+
+func (r *Refusal) Error() string {
+	if r.Advice == "" {
+		return r.Reason
+	}
+	return r.Reason + "\n" + r.Advice
+}
+
+// unsupported words change what root or /usr is, or demand what only a larger
+// initrd can do; to pass them over would boot something else than asked for.
+var unsupported = []string{
+	"roothash", "verity.usr", "verity.usrhash", "usr", "systemd.volatile", "systemd.verity_usr_options",
+	"systemd.verity_root_data", "systemd.verity_root_hash", "systemd.verity_root_options", "resume",
+	"rd.luks.uuid", "rd.luks.name", "luks.uuid", "luks.name", "rd.md.uuid", "rd.lvm.lv", "rd.lvm.vg", "netroot", "nfsroot",
+	"flatcar.first_boot", "coreos.first_boot", "ignition.firstboot", "rd.break", "rd.systemd.unit",
+}
+
+// PlanBoot reads the command line as the systemd manual pages
+// systemd-veritysetup-generator(8) and systemd-fstab-generator(8) say. Later
+// words win. A *Refusal names what stands in the way.
+func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error) {
+	for _, key := range unsupported {
+		if words.Has(key) {
+			return nil, &Refusal{
+				Reason: fmt.Sprintf("the kernel command line has %s, which preroot cannot honour yet", key),
+				Advice: "remove the word, or boot with a larger initrd",
+			}
+		}
+	}
+	b := &Boot{Required: settings.Required, Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}}
+	if err := b.planUsr(words); err != nil {
+		return nil, err
+	}
+	if err := b.planRoot(words); err != nil {
+		return nil, err
+	}
+	if value, ok := words.Value("init"); ok {
+		if !path.IsAbs(value) {
+			return nil, &Refusal{Reason: "init=" + value + " is not an absolute path"}
+		}
+		b.Init = value
+	}
+	b.planTimeout(words)
+	for _, class := range []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext} {
+		key := "systemd." + string(class)
+		wanted, err := words.Bool(key, true)
+		if err != nil {
+			b.Warnings = append(b.Warnings, err.Error())
+			wanted = true
+		}
+		if !wanted && len(b.Required[class]) > 0 {
+			return nil, &Refusal{Reason: fmt.Sprintf("%s=0 on the kernel command line, but preroot.conf requires %s",
+				key, strings.Join(b.Required[class], ", "))}
+		}
+		b.Skip[class] = !wanted
+	}
+	b.planModules()
+	return b, nil
+}
+
+func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
+	on := true
+	for _, key := range []string{"systemd.verity", "rd.systemd.verity"} {
+		if value, err := words.Bool(key, true); err == nil && !value {
+			on = false
+		}
+	}
+	text, ok := words.Value("usrhash")
+	if !ok || !on {
+		reason := "the kernel command line has no usrhash="
+		if ok {
+			reason = "the kernel command line switches dm-verity off (systemd.verity=)"
+		}
+		return &Refusal{Reason: reason, Advice: "preroot boots only a verified /usr: usrhash= names its root hash"}
+	}
+	hash, err := hex.DecodeString(text)
+	if err != nil {
+		return &Refusal{Reason: fmt.Sprintf("usrhash=%s is not hexadecimal", shorten(text)), Advice: "give the root hash in hex digits, two a byte"}
+	}
+	const shortest = 32 // two partition UUIDs, and no digest in use is shorter
+	if len(hash) < shortest {
+		return &Refusal{
+			Reason: fmt.Sprintf("usrhash= is too short: %d hex digits, at least %d are needed", len(text), 2*shortest),
+			Advice: "give the whole root hash, as veritysetup or systemd-repart printed it",
+		}
+	}
+	b.Usr.RootHash = hex.EncodeToString(hash)
+	data, tree := gpt.GUID(hash[:16]), gpt.GUID(hash[len(hash)-16:])
+	b.Usr.Data = Selector{Kind: ByPartUUID, Value: data.String()}
+	b.Usr.Hash = Selector{Kind: ByPartUUID, Value: tree.String()}
+	for key, selector := range map[string]*Selector{
+		"systemd.verity_usr_data": &b.Usr.Data, "systemd.verity_usr_hash": &b.Usr.Hash,
+	} {
+		if value, ok := words.Value(key); ok {
+			if *selector, err = ParseSelector(value); err != nil {
+				return &Refusal{Reason: key + "=" + shorten(value) + ": " + err.Error()}
+			}
+		}
+	}
+	if value, ok := words.Value("mount.usr"); ok && value != "/dev/mapper/"+UsrName {
+		return &Refusal{
+			Reason: "mount.usr=" + shorten(value) + " is not the device that usrhash= opens",
+			Advice: "with usrhash= leave it out or write mount.usr=/dev/mapper/" + UsrName,
+		}
+	}
+	b.Usr.Mount.Type, _ = words.Value("mount.usrfstype")
+	if b.Usr.Mount.Type == "auto" {
+		b.Usr.Mount.Type = ""
+	}
+	flags, _ := words.Value("mount.usrflags")
+	b.Usr.Mount.Options, b.Usr.Mount.Attributes = mountapi.ParseOptions(flags)
+	// The device is read-only, whatever the flags say.
+	b.Usr.Mount.Attributes |= mountapi.ReadOnly
+	return nil
+}
+
+func (b *Boot) planRoot(words kernelcmdline.CommandLine) error {
+	text, ok := words.Value("root")
+	if !ok {
+		return &Refusal{Reason: "the kernel command line has no root=", Advice: "name the writable root, e.g. root=PARTUUID=..."}
+	}
+	var err error
+	if b.Root.Device, err = ParseSelector(text); err != nil {
+		return &Refusal{Reason: "root=" + shorten(text) + ": " + err.Error()}
+	}
+	b.Root.Type, _ = words.Value("rootfstype")
+	if b.Root.Type == "auto" {
+		b.Root.Type = ""
+	}
+	flags, _ := words.Value("rootflags")
+	// ro and rw count in their order; rootflags= is appended after them.
+	mode := "ro"
+	for _, word := range words.Words() {
+		if !word.HasValue && (word.Key == "ro" || word.Key == "rw") {
+			mode = word.Key
+		}
+	}
+	b.Root.Options, b.Root.Attributes = mountapi.ParseOptions(mode + "," + flags)
+	if b.Root.Attributes&mountapi.ReadOnly != 0 {
+		return &Refusal{
+			Reason: "the root would be mounted read-only, which preroot cannot do yet",
+			Advice: "add rw to the kernel command line",
+		}
+	}
+	return nil
+}
+
+// planTimeout takes rd.timeout= in seconds; 0 (dracut: for ever) and what is no
+// number leave the default, since the boot must end.
+func (b *Boot) planTimeout(words kernelcmdline.CommandLine) {
+	text, ok := words.Value("rd.timeout")
+	if !ok {
+		return
+	}
+	seconds, err := strconv.ParseUint(strings.TrimSuffix(text, "s"), 10, 32)
+	if err != nil || seconds == 0 || seconds > 24*3600 {
+		b.Warnings = append(b.Warnings, fmt.Sprintf("rd.timeout=%s: using %v", shorten(text), DefaultTimeout))
+		return
+	}
+	b.Timeout = time.Duration(seconds) * time.Second
+}
+
+// planModules lists what is certain before any device was seen.
+func (b *Boot) planModules() {
+	b.Modules = append(b.Modules, Need{"dm_verity", "usrhash="})
+	for class, names := range b.Required {
+		if len(names) > 0 {
+			reason := fmt.Sprintf("preroot.conf requires the %s %s", class, names[0])
+			b.Modules = append(b.Modules, Need{"loop", reason}, Need{"overlay", reason})
+			break
+		}
+	}
+	if b.Usr.Mount.Type != "" {
+		b.Modules = append(b.Modules, Need{b.Usr.Mount.Type, "mount.usrfstype="})
+	}
+	if b.Root.Type != "" {
+		b.Modules = append(b.Modules, Need{b.Root.Type, "rootfstype="})
+	}
+}
+
+// shorten keeps a value from the command line fit for one line of a console.
+func shorten(text string) string {
+	const most = 40
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
+}

@@ -1,0 +1,68 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/preroot/preroot/internal/blockdev"
+	"github.com/preroot/preroot/internal/ddi"
+	"github.com/preroot/preroot/internal/observe"
+	"github.com/preroot/preroot/internal/veritytable"
+)
+
+// Verity is a dm-verity device to open.
+type Verity struct {
+	Name, UUID string
+	Table      veritytable.Table
+}
+
+// bootOptions are the words for /usr: what does not verify, or cannot be read,
+// ends the machine, since nothing can go on without /usr. Both are known to
+// every kernel from 6.12 on and are never dropped.
+var bootOptions = []string{"panic_on_corruption", "panic_on_error"}
+
+// PlanVerity makes the table for /usr. An error says that the root hash does
+// not fit the superblock's algorithm.
+func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device) (*Verity, error) {
+	root, err := veritytable.ParseRootHash(usr.RootHash, v.Superblock.Algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("usrhash=: %w", err)
+	}
+	return &Verity{
+		Name: UsrName,
+		UUID: veritytable.DeviceUUID(v.Superblock.UUID, UsrName),
+		Table: veritytable.Table{
+			Superblock: *v.Superblock,
+			DataDevice: data.Number,
+			HashDevice: hash.Number,
+			StartBlock: v.Geometry.StartBlock,
+			RootHash:   root,
+			Options:    bootOptions,
+		},
+	}, nil
+}
+
+// PlanImageVerity makes the table for an image whose data and hash areas are
+// the devices "major:minor" given. Damage makes reads fail, as systemd has it:
+// one bad image must not end the machine.
+func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash string) (*Verity, error) {
+	if want, _ := veritytable.DigestSize(s.Algorithm); len(image.RootHash) != want {
+		return nil, fmt.Errorf("its root hash has %d bytes, %s needs %d", len(image.RootHash), s.Algorithm, want)
+	}
+	g, err := s.Geometry(0)
+	if err != nil {
+		return nil, err
+	}
+	// systemd's name for a device that may be shared by root hash.
+	name := fmt.Sprintf("%x-verity", image.RootHash)
+	return &Verity{
+		Name: name,
+		UUID: veritytable.DeviceUUID(s.UUID, name),
+		Table: veritytable.Table{
+			Superblock: *s,
+			DataDevice: data,
+			HashDevice: hash,
+			StartBlock: g.StartBlock,
+			RootHash:   image.RootHash,
+		},
+	}, nil
+}
