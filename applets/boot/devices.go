@@ -141,10 +141,10 @@ func modaliases(events []uevent.Event) []string {
 func (b *boot) selectDevices(partitions []observe.Partition) (found devices, missing string) {
 	usr := b.plan.Usr
 	if found.usrData, _ = usr.Data.Find(partitions, ""); found.usrData == nil {
-		return found, usr.Data.String() + " (data of /usr)"
+		return found, usr.Data.String() + " (data of /usr, first half of usrhash=)"
 	}
 	if found.usrHash, _ = usr.Hash.Find(partitions, found.usrData.Disk); found.usrHash == nil {
-		return found, usr.Hash.String() + " (hash tree of /usr)"
+		return found, usr.Hash.String() + " (hash tree of /usr, second half of usrhash=)"
 	}
 	if found.root, _ = b.plan.Root.Device.Find(partitions, found.usrData.Disk); found.root == nil {
 		return found, b.plan.Root.Device.String() + " (root)"

@@ -31,12 +31,18 @@ type Workspace struct {
 	dm   *devmapper.Control
 	// loadModule makes a file system type available.
 	loadModule func(name string) error
-	// opened maps image paths to what Open returned before: an image is opened
-	// once, even if it is looked at in two rounds.
+	// opened maps images to what Open returned before: an image is opened once,
+	// even if it is looked at in two rounds.
 	opened map[string]openedImage
 	// mapped lists root hashes with a device of this call.
-	mapped map[string]devmapper.Device
+	mapped map[string]mapping
 	count  int
+}
+
+// mapping is a dm-verity device and its name.
+type mapping struct {
+	name string
+	node string
 }
 
 type openedImage struct {
@@ -51,7 +57,7 @@ func NewWorkspace(at string, root *rootdir.Root, dm *devmapper.Control, loadModu
 		return nil, fmt.Errorf("make workspace: %w", err)
 	}
 	return &Workspace{Path: at, root: root, dm: dm, loadModule: loadModule,
-		opened: map[string]openedImage{}, mapped: map[string]devmapper.Device{}}, nil
+		opened: map[string]openedImage{}, mapped: map[string]mapping{}}, nil
 }
 
 // Close detaches the workspace. What overlays use stays alive.
@@ -65,7 +71,7 @@ func (w *Workspace) Close() error {
 // Open mounts an image below the workspace, read-only, and returns where. The
 // second call for an image returns the same place.
 func (w *Workspace) Open(image extension.Image) (string, error) {
-	key := string(image.Class) + image.Path
+	key := contentKey(image)
 	if known, ok := w.opened[key]; ok {
 		return known.at, known.err
 	}
@@ -78,6 +84,15 @@ func (w *Workspace) Open(image extension.Image) (string, error) {
 	}
 	w.opened[key] = openedImage{at, err}
 	return at, err
+}
+
+// contentKey tells images apart that have the same path at different times: a
+// sysext may put another file over an image below /usr between two rounds.
+func contentKey(image extension.Image) string {
+	if image.Dissected != nil && image.Dissected.RootHash != nil {
+		return fmt.Sprintf("%s %s %x", image.Class, image.Path, image.Dissected.RootHash)
+	}
+	return fmt.Sprintf("%s %s %+v", image.Class, image.Path, image.Identity)
 }
 
 func (w *Workspace) mount(image extension.Image, at string) error {
@@ -110,8 +125,8 @@ func (w *Workspace) mount(image extension.Image, at string) error {
 // mountPlain mounts an image that nothing verifies.
 func (w *Workspace) mountPlain(image extension.Image, file *os.File, at string) error {
 	var offset, size int64
-	if data := image.Dissected.Data; data != nil {
-		offset, size = data.Offset, data.Size
+	if image.Dissected.Kind == ddi.KindGPT {
+		offset, size = image.Dissected.Data.Offset, image.Dissected.Data.Size
 	}
 	loop, err := loopdev.Attach(file, offset, size, uint32(max(512, image.Dissected.SectorSize)))
 	if err != nil {
@@ -123,59 +138,59 @@ func (w *Workspace) mountPlain(image extension.Image, file *os.File, at string) 
 
 func (w *Workspace) mountVerity(image extension.Image, file *os.File, at string) error {
 	hash := fmt.Sprintf("%x", image.Dissected.RootHash)
-	device, known := w.mapped[hash]
-	if !known {
+	known, shared := w.mapped[hash]
+	if !shared {
 		var err error
-		if device, err = w.openVerity(image.Dissected, file); err != nil {
+		if known, err = w.openVerity(image.Dissected, file); err != nil {
 			return err
 		}
-		w.mapped[hash] = device
 	}
-	err := w.mountDevice(image, device.Node(), at)
-	// Like systemd: the device goes with its last user. It stays in use as long
-	// as the mount above does.
-	if removal := w.dm.RemoveWhenUnused(hash + "-verity"); err == nil && removal != nil && !known {
-		err = removal
+	err := w.mountDevice(image, known.node, at)
+	if shared {
+		return err
 	}
-	if err != nil {
-		delete(w.mapped, hash)
+	// Like systemd: the device goes with its last user, and at once if it has none.
+	err = errors.Join(err, w.dm.RemoveWhenUnused(known.name))
+	if err == nil {
+		w.mapped[hash] = known
 	}
 	return err
 }
 
 // openVerity sets dm-verity up over two loop devices, one for each area.
-func (w *Workspace) openVerity(image *ddi.Image, file *os.File) (devmapper.Device, error) {
+func (w *Workspace) openVerity(image *ddi.Image, file *os.File) (mapping, error) {
 	block := make([]byte, veritytable.SuperblockSize)
 	if _, err := file.ReadAt(block, image.Hash.Offset); err != nil {
-		return devmapper.Device{}, fmt.Errorf("read its verity superblock: %w", err)
+		return mapping{}, fmt.Errorf("read its verity superblock: %w", err)
 	}
 	s, err := veritytable.ParseSuperblock(block)
 	if err == nil {
 		err = s.Check(image.Data.Size, image.Hash.Size, 0)
 	}
 	if err != nil {
-		return devmapper.Device{}, fmt.Errorf("its verity superblock: %w", err)
+		return mapping{}, fmt.Errorf("its verity superblock: %w", err)
 	}
 	data := io.NewSectionReader(file, image.Data.Offset, image.Data.Size)
 	tree := io.NewSectionReader(file, image.Hash.Offset, image.Hash.Size)
 	if err := hashtree.CheckPath(s, 0, image.RootHash, data, tree, 0); err != nil {
-		return devmapper.Device{}, err
+		return mapping{}, err
 	}
 	dataLoop, err := loopdev.Attach(file, image.Data.Offset, image.Data.Size, min(4096, s.DataBlockSize))
 	if err != nil {
-		return devmapper.Device{}, err
+		return mapping{}, err
 	}
 	defer dataLoop.Close()
 	hashLoop, err := loopdev.Attach(file, image.Hash.Offset, image.Hash.Size, min(4096, s.HashBlockSize))
 	if err != nil {
-		return devmapper.Device{}, err
+		return mapping{}, err
 	}
 	defer hashLoop.Close()
 	v, err := plan.PlanImageVerity(image, s, dataLoop.Number(), hashLoop.Number())
 	if err != nil {
-		return devmapper.Device{}, err
+		return mapping{}, err
 	}
-	return OpenVerity(w.dm, v)
+	device, err := OpenVerity(w.dm, v)
+	return mapping{name: v.Name, node: device.Node()}, err
 }
 
 // mountDevice mounts a file system read-only, without replaying its journal.
@@ -183,6 +198,9 @@ func (w *Workspace) mountDevice(image extension.Image, node, at string) error {
 	kind, err := probe(node)
 	if err != nil {
 		return err
+	}
+	if image.Dissected.UsrOnly {
+		at = path.Join(at, "usr")
 	}
 	if err := w.loadModule(kind); err != nil {
 		return err

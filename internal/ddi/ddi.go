@@ -1,10 +1,10 @@
-// Package ddi takes discoverable disk images apart: which partition of an extension image is the data, which
-// the hash tree and the signature, and what root hash the image says it has.
+// Package ddi takes discoverable disk images apart: which partition of an extension image is the
+// data, which the hash tree and the signature, and what root hash the image says it has.
 //
 // Partitions and the choice between them are those of systemd 262 and the UAPI group's discoverable
-// partitions specification, as far as images of extensions go. Nothing here is verified: a root hash found in an
-// image only says which one the image claims. Side files, encrypted partitions, MBR
-// partition tables and image policies are not known.
+// partitions specification, as far as images of extensions go. Nothing here is verified: a root
+// hash found in an image only says which one the image claims. Side files, encrypted partitions,
+// MBR partition tables and image policies are not known.
 package ddi
 
 import (
@@ -58,11 +58,13 @@ type Image struct {
 	FileSystem superblock.Kind
 }
 
-// ErrUnknown says that an image is nothing known. Images that are known and not supported give other errors.
+// ErrUnknown says that an image is nothing known. Images that are known and not supported give
+// other errors.
 var ErrUnknown = errors.New("neither a partition table nor a known file system")
 
-// Dissect finds the parts of an image of size bytes. For a confext only root partitions count, for a sysext root or usr; goarch
-// is the architecture of the host, as Go names it. The image is only read, at most 12 MiB of it and usually some tens of KiB.
+// Dissect finds the parts of an image of size bytes. For a confext only root partitions count, for
+// a sysext root or usr; goarch is the architecture of the host, as Go names it. Usually some tens
+// of KiB of the image are read; tables and a signature partition are bounded to 4 MiB each.
 //
 // Errors say in words what is wrong with the image, and do not name it.
 func Dissect(r io.ReaderAt, size int64, class osrelease.Class, goarch string) (*Image, error) {

@@ -61,11 +61,14 @@ func dissectTable(r io.ReaderAt, table *gpt.Table, class osrelease.Class, native
 		Kind: KindGPT, SectorSize: table.SectorSize, UsrOnly: usr.found,
 		Data: area(table, *data), Hash: area(table, *hash), Signature: area(table, *signature),
 	}
-	return image, image.findRootHash(r)
+	if err := image.findRootHash(r); err != nil {
+		return nil, err
+	}
+	return image, nil
 }
 
-// sortPartitions finds the best partition for each part. Partitions that are not meant to be found are left
-// out; plain Linux data is collected.
+// sortPartitions finds the best partition for each part. Partitions that are not meant to be found
+// are left out; plain Linux data is collected.
 func sortPartitions(table *gpt.Table, class osrelease.Class, native string) (parts [partCount]candidate, generic []gpt.Entry) {
 	for _, entry := range table.Entries {
 		if entry.Attributes&gpt.AttributeNoAuto != 0 || entry.Name == "_empty" {
@@ -91,8 +94,8 @@ func area(table *gpt.Table, c candidate) *Area {
 	return &Area{Offset: table.Offset(c.entry), Size: table.Size(c.entry), ID: c.entry.ID}
 }
 
-// findRootHash sets the root hash that the image claims: that of its signature partition, else the UUIDs of data
-// and hash partition put together.
+// findRootHash sets the root hash that the image claims: that of its signature partition, else the
+// UUIDs of data and hash partition put together.
 func (image *Image) findRootHash(r io.ReaderAt) error {
 	if image.Hash == nil {
 		return nil

@@ -21,11 +21,11 @@ const (
 // SignaturePartition is the content of a verity signature partition.
 type SignaturePartition struct {
 	RootHash []byte // 16 to 64 bytes
-	// Fingerprint is the SHA-256 of the signer's certificate in lower case hex, "" if it is not given or is
-	// none. It is a hint where to look, nothing that is signed.
+	// Fingerprint is the SHA-256 of the signer's certificate in lower case hex, "" if it is not
+	// given or is none. It is a hint where to look, nothing that is signed.
 	Fingerprint string
-	// Signature is a PKCS#7 message in DER, detached, over the root hash as lower case hex text. It is not
-	// parsed here.
+	// Signature is a PKCS#7 message in DER, detached, over the root hash as lower case hex text. It
+	// is not parsed here.
 	Signature []byte
 }
 
@@ -43,8 +43,8 @@ func readSignature(r io.ReaderAt, place Area) (*SignaturePartition, error) {
 	return ParseSignaturePartition(content)
 }
 
-// ParseSignaturePartition reads a whole signature partition, at most 4 MiB: one JSON object, filled up with NUL bytes.
-// rootHash and signature must be there, each once; other members are ignored.
+// ParseSignaturePartition reads a whole signature partition, at most 4 MiB: one JSON object, filled
+// up with NUL bytes. rootHash and signature must be there, each once; other members are ignored.
 func ParseSignaturePartition(content []byte) (*SignaturePartition, error) {
 	if len(content) > maxSignaturePartition {
 		return nil, fmt.Errorf("signature partition has %d bytes, at most %d", len(content), maxSignaturePartition)
@@ -80,9 +80,9 @@ func ParseSignaturePartition(content []byte) (*SignaturePartition, error) {
 	return s, nil
 }
 
-// readMembers returns the members of one JSON object that are strings. It is stricter than json.Unmarshal into a
-// struct, which takes members in any case of letters and the last one of several: two readers could
-// then see two root hashes.
+// readMembers returns the members of one JSON object that are strings. It is stricter than
+// json.Unmarshal into a struct, which takes members in any case of letters and the last one of
+// several: two readers could then see two root hashes.
 func readMembers(text []byte) (map[string]string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {

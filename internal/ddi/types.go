@@ -19,7 +19,8 @@ const (
 const genericType = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
 // partitionTypes is from the UAPI group's discoverable partitions specification, for the
-// architectures that osrelease.Architecture can name: data, hash tree and signature of root, then of usr.
+// architectures that osrelease.Architecture can name: data, hash tree and signature of root, then
+// of usr.
 var partitionTypes = [...]struct {
 	architecture string
 	types        [partCount]string
@@ -91,8 +92,8 @@ func findPart(partitionType gpt.GUID) (p part, architecture string, ok bool) {
 	return 0, "", false
 }
 
-// rank orders architectures: the native one, then the one that the machine can run besides, then the others, whose
-// partitions can still hold what every machine can read.
+// rank orders architectures: the native one, then the one that the machine can run besides, then
+// the others, whose partitions can still hold what every machine can read.
 func rank(architecture, native string) int {
 	switch {
 	case architecture == native:

@@ -13,7 +13,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,7 +82,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Errno }
 
-// Kernel carries out one ioctl on a buffer; devmappertest has a double.
+// Kernel carries out one ioctl, once, on a buffer that holds the message and
+// takes the answer; devmappertest has a double. After an error the buffer may
+// hold anything.
 type Kernel interface {
 	Ioctl(command Command, buf []byte) error
 }
@@ -121,12 +122,7 @@ type controlFile struct{ *os.File }
 func (f controlFile) Ioctl(command Command, buf []byte) error {
 	// _IOWR(0xfd, command, struct dm_ioctl)
 	const base = 3<<30 | headerSize<<16 | 0xfd<<8
-	for {
-		err := ioctl(f.Fd(), base|uintptr(command), buf)
-		if err != unix.EINTR {
-			return err
-		}
-	}
+	return ioctl(f.Fd(), base|uintptr(command), buf)
 }
 
 // Create makes a read-only device with one target and activates it. If a step
@@ -139,27 +135,28 @@ func (c *Control) Create(name, uuid string, target Target) (Device, error) {
 	if name == "" {
 		return Device{}, errors.New("create device: empty name")
 	}
-	if _, err := c.call(CommandCreate, message{name: name, uuid: uuid}); err != nil {
+	created, err := c.call(CommandCreate, message{name: name, uuid: uuid})
+	if err != nil {
 		return Device{}, err
 	}
+	log := openKernelLog()
+	defer log.close()
 	device, err := c.activate(name, target)
 	if err != nil {
-		// The first error counts; a device without a table is harmless.
-		_ = c.Remove(name)
+		if refused, ok := errors.AsType[*Error](err); ok {
+			empty := describe(created)
+			refused.KernelLog = log.reason(empty.Major, empty.Minor)
+		}
+		// The first error counts. Whoever has just opened the device, as udev
+		// may, must not keep it.
+		_ = c.RemoveWhenUnused(name)
 		return Device{}, err
 	}
 	return device, nil
 }
 
 func (c *Control) activate(name string, target Target) (Device, error) {
-	log := openKernelLog()
-	defer log.close()
-	_, err := c.call(CommandLoad, message{name: name, flags: flagReadOnly | flagSecureData, target: &target})
-	if err != nil {
-		var refused *Error
-		if errors.As(err, &refused) {
-			refused.KernelLog = log.reason()
-		}
+	if _, err := c.call(CommandLoad, message{name: name, flags: flagReadOnly | flagSecureData, target: &target}); err != nil {
 		return Device{}, err
 	}
 	answer, err := c.call(CommandResume, message{name: name, flags: flagReadOnly | flagSecureData, eventNumber: udevCookie()})
@@ -207,8 +204,11 @@ func (c *Control) readTarget(name string, flags uint32) (Target, error) {
 		if err != nil {
 			return Target{}, err
 		}
-		if answer.flags&flagBufferFull != 0 && room < maxAnswer {
-			continue
+		if answer.flags&flagBufferFull != 0 {
+			if room < maxAnswer {
+				continue
+			}
+			return Target{}, fmt.Errorf("read status of %q: the answer is longer than %d bytes", name, maxAnswer)
 		}
 		target, err := answer.firstTarget()
 		if err != nil {
@@ -231,14 +231,22 @@ func (c *Control) RemoveWhenUnused(name string) error {
 }
 
 func (c *Control) call(command Command, m message) (answer, error) {
-	buf, err := m.encode()
-	if err != nil {
-		return answer{}, fmt.Errorf("%s: %w", commandNames[command], err)
+	for {
+		// Anew for every attempt: the kernel wipes a message with secure data
+		// as soon as it has read it.
+		buf, err := m.encode()
+		if err != nil {
+			return answer{}, fmt.Errorf("%s: %w", commandNames[command], err)
+		}
+		err = c.kernel.Ioctl(command, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return answer{}, &Error{Command: command, Device: m.name, Errno: err}
+		}
+		return decode(buf)
 	}
-	if err := c.kernel.Ioctl(command, buf); err != nil {
-		return answer{}, &Error{Command: command, Device: m.name, Errno: err}
-	}
-	return decode(buf)
 }
 
 func describe(a answer) Device {
@@ -246,47 +254,5 @@ func describe(a answer) Device {
 	return Device{
 		Major: major, Minor: minor, UUID: a.uuid, OpenCount: int(a.openCount),
 		ReadOnly: a.flags&flagReadOnly != 0, Active: a.flags&flagActivePresent != 0,
-	}
-}
-
-// kernelLog reads what the kernel logs from the moment it is opened.
-type kernelLog struct{ fd int }
-
-func openKernelLog() kernelLog {
-	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return kernelLog{-1}
-	}
-	if _, err := unix.Seek(fd, 0, unix.SEEK_END); err != nil {
-		unix.Close(fd)
-		return kernelLog{-1}
-	}
-	return kernelLog{fd}
-}
-
-// reason returns the device mapper's last message, without its prefix.
-func (l kernelLog) reason() string {
-	reason := ""
-	buf := make([]byte, 8<<10)
-	for records := 0; l.fd >= 0 && records < 256; records++ {
-		n, err := unix.Read(l.fd, buf)
-		if err == unix.EPIPE {
-			continue
-		}
-		if err != nil || n <= 0 {
-			break
-		}
-		_, line, _ := strings.Cut(string(buf[:n]), ";")
-		line, _, _ = strings.Cut(line, "\n")
-		if found, ok := strings.CutPrefix(line, "device-mapper: "); ok && !strings.HasPrefix(found, "ioctl: error adding") {
-			reason = found
-		}
-	}
-	return reason
-}
-
-func (l kernelLog) close() {
-	if l.fd >= 0 {
-		unix.Close(l.fd)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Layout of struct dm_ioctl and struct dm_target_spec (linux/dm-ioctl.h),
@@ -15,6 +16,9 @@ const (
 	nameSize       = 128
 	uuidSize       = 129
 	typeSize       = 16
+
+	// maxParameters is far above what any target needs.
+	maxParameters = 1 << 16
 
 	offsetDataSize    = 12
 	offsetDataStart   = 16
@@ -53,11 +57,11 @@ var native = binary.NativeEndian
 // encode lays the message out in a buffer of its own, since the kernel wipes
 // buffers that carry secure data.
 func (m message) encode() ([]byte, error) {
-	if len(m.name) >= nameSize || bytes.ContainsAny([]byte(m.name), "/\x00") {
-		return nil, fmt.Errorf("device name %q: at most %d bytes without /", m.name, nameSize-1)
+	if len(m.name) >= nameSize || strings.ContainsAny(m.name, "/\x00") {
+		return nil, fmt.Errorf("device name %q: want at most %d bytes, without / and NUL", m.name, nameSize-1)
 	}
-	if len(m.uuid) >= uuidSize {
-		return nil, fmt.Errorf("device uuid %q: at most %d bytes", m.uuid, uuidSize-1)
+	if len(m.uuid) >= uuidSize || strings.Contains(m.uuid, "\x00") {
+		return nil, fmt.Errorf("device uuid %q: want at most %d bytes, without NUL", m.uuid, uuidSize-1)
 	}
 	var body []byte
 	if m.target != nil {
@@ -84,8 +88,12 @@ func (m message) encode() ([]byte, error) {
 }
 
 func (t *Target) encode() ([]byte, error) {
-	if len(t.Type) >= typeSize {
-		return nil, fmt.Errorf("target type %q: at most %d bytes", t.Type, typeSize-1)
+	if len(t.Type) >= typeSize || strings.Contains(t.Type, "\x00") {
+		return nil, fmt.Errorf("target type %q: want at most %d bytes, without NUL", t.Type, typeSize-1)
+	}
+	if len(t.Parameters) > maxParameters || strings.Contains(t.Parameters, "\x00") {
+		return nil, fmt.Errorf("parameters of target %q, %d bytes: want at most %d, without NUL",
+			t.Type, len(t.Parameters), maxParameters)
 	}
 	size := (targetSpecSize + len(t.Parameters) + 1 + 7) &^ 7
 	spec := make([]byte, size)

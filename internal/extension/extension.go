@@ -68,60 +68,79 @@ func SearchPath(class osrelease.Class) []string {
 // Discover finds the images of a class below root, in the order of the search
 // path. An image that cannot be used is in the result, with its Problem: it
 // still hides others of its name.
+//
+// The error is about directories that could not be read; the images of the
+// others are returned beside it.
 func Discover(root *rootdir.Root, class osrelease.Class) ([]Image, error) {
 	var images []Image
+	var errs []error
 	taken := map[string]bool{}
 	for _, directory := range SearchPath(class) {
 		names, err := root.ReadNames(directory)
 		if err != nil {
-			return nil, fmt.Errorf("look for %ss: %w", class, err)
+			errs = append(errs, fmt.Errorf("look for %ss: %w", class, err))
 		}
 		// systemd takes them as the file system gives them; any order will do.
 		slices.Sort(names)
 		for _, name := range names {
-			image, found, err := examine(root, class, path.Join(directory, name))
-			if err != nil {
-				return nil, fmt.Errorf("look for %ss: %w", class, err)
-			}
+			image, found := examine(root, class, path.Join(directory, name))
 			if found && !taken[image.Name] {
 				taken[image.Name] = true
 				images = append(images, image)
 			}
 		}
 	}
-	return images, nil
+	return images, errors.Join(errs...)
 }
 
 // examine decides whether a directory entry is an image, and reads its identity.
-func examine(root *rootdir.Root, class osrelease.Class, at string) (Image, bool, error) {
+// One entry that cannot be examined has a Problem; it does not stop the others.
+func examine(root *rootdir.Root, class osrelease.Class, at string) (image Image, found bool) {
 	entryName := path.Base(at)
 	if strings.HasPrefix(entryName, ".sysupdate.") {
-		return Image{}, false, nil
+		return Image{}, false
 	}
 	entry, err := root.Resolve(at)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Image{}, false, nil
+		return Image{}, false
 	}
 	if err != nil {
-		return Image{}, false, err
+		// What it leads to is unknown: take the name it would have as any type.
+		name := strings.TrimSuffix(strings.TrimSuffix(entryName, ".raw"), "."+string(class))
+		return Image{Class: class, Name: name, Path: at, Problem: "it cannot be opened: " + cause(err)}, validName(name)
 	}
 	defer entry.Close()
 
 	name, kind, problem := classify(class, entryName, entry)
 	if name == "" || !validName(name) {
-		return Image{}, false, nil
+		return Image{}, false
 	}
-	image := Image{Class: class, Name: name, Path: entry.Path, Type: kind, Problem: problem}
-	if image.Problem != "" {
-		return image, true, nil
+	image = Image{Class: class, Name: name, Path: entry.Path, Type: kind, Problem: problem}
+	switch {
+	case problem != "":
+		return image, true
+	case !utf8.ValidString(entry.Path):
+		// It could not be written into "origin".
+		image.Problem = "a link leads to a path that is not UTF-8"
+		return image, true
 	}
 	if image.Identity, err = ReadIdentity(entry.File); err != nil {
-		return Image{}, false, err
+		image.Problem = err.Error()
+		return image, true
 	}
 	if kind == Raw {
 		image.Dissected, image.Problem = dissect(root, entry.Path, class)
 	}
-	return image, true, nil
+	return image, true
+}
+
+// cause returns an error without the path, which the caller names.
+func cause(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
 }
 
 // classify tells an image's name and type from the name of its directory entry
@@ -137,7 +156,8 @@ func classify(class osrelease.Class, entryName string, entry *rootdir.Entry) (na
 		return strings.TrimSuffix(name, suffix), Raw, ""
 	case unix.S_IFDIR:
 		if name, versioned := strings.CutSuffix(entryName, ".v"); versioned {
-			return strings.TrimSuffix(strings.TrimSuffix(name, ".raw"), suffix), Directory, "versioned directories (.v) are not supported yet"
+			name = strings.TrimSuffix(strings.TrimSuffix(name, ".raw"), ".mstack")
+			return strings.TrimSuffix(name, suffix), Directory, "versioned directories (.v) are not supported yet"
 		}
 		if name, stacked := strings.CutSuffix(entryName, ".mstack"); stacked {
 			return strings.TrimSuffix(name, suffix), Directory, "mount stacks (.mstack) cannot be merged"
@@ -254,7 +274,7 @@ func otherReleaseFile(tree *rootdir.Root, directory, name string) (found, reason
 			continue
 		}
 		at := path.Join(directory, candidate)
-		if suffix != osrelease.BaseName(name) && !nameIsFree(tree, at) {
+		if !mayStandIn(tree, at, suffix == osrelease.BaseName(name)) {
 			continue
 		}
 		if found != "" {
@@ -265,16 +285,24 @@ func otherReleaseFile(tree *rootdir.Root, directory, name string) (found, reason
 	return found, reason, nil
 }
 
-// nameIsFree reports whether a release file may have any name (attribute
-// user.extension-release.strict, a false boolean).
-func nameIsFree(tree *rootdir.Root, at string) bool {
-	file, err := tree.Open(at, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+// mayStandIn reports whether a file can be the release file of an image that it
+// does not name: only a regular file, no link, that either has the image's name
+// without version (namesBase) or says by the attribute
+// user.extension-release.strict, a false boolean, that any name will do.
+func mayStandIn(tree *rootdir.Root, at string, namesBase bool) bool {
+	file, err := tree.Open(at, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return false
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	if namesBase {
+		return true
+	}
 	value := make([]byte, 16)
-	n, err := unix.Fgetxattr(int(file.Fd()), "user.extension-release.strict", value)
+	n, err := unix.Getxattr(pathOf(file), "user.extension-release.strict", value)
 	if err != nil {
 		return false
 	}

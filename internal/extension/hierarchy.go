@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 type Hierarchy struct {
 	// Path as configured, e.g. "/etc".
 	Path string
-	// Resolved is the same with links resolved, Path if it does not exist.
+	// Resolved is the same with links resolved, also if it does not exist.
 	Resolved string
 	Exists   bool
 	Empty    bool
@@ -26,6 +27,8 @@ type Hierarchy struct {
 	Backing string
 	// Mutable is the directory that takes writes; nil if there is none now.
 	Mutable *MutableDirectory
+	// Problem says why nothing can be mounted there; empty if it can.
+	Problem string
 }
 
 // MutableDirectory is a directory below /var/lib/extensions.mutable, or what a
@@ -42,31 +45,92 @@ type MutableDirectory struct {
 // mutableBase holds one entry a hierarchy (systemd-sysext(8)).
 const mutableBase = "/var/lib/extensions.mutable"
 
-// ReadHierarchy looks at a hierarchy and at its mutable directory.
-func ReadHierarchy(root *rootdir.Root, at string) (Hierarchy, error) {
+// ReadHierarchy looks at a hierarchy and at its mutable directory. What is wrong
+// with them is in their Problem: it matters only if something is to be mounted.
+func ReadHierarchy(root *rootdir.Root, at string) Hierarchy {
 	h := Hierarchy{Path: at, Resolved: at, Permissions: 0o755, Empty: true}
 	entry, err := root.Resolve(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return h, err
-	default:
+		h.Resolved, err = resolveMissing(root, at, 0)
+	case err == nil:
 		defer entry.Close()
-		if !entry.IsDirectory() {
-			return h, fmt.Errorf("%s is not a directory", at)
-		}
-		names, err := root.ReadNames(entry.Path)
-		if err != nil {
-			return h, err
-		}
-		h.Exists, h.Resolved, h.Empty = true, entry.Path, len(names) == 0
-		h.Permissions = entry.Stat.Mode & 0o777
-		if major := unix.Major(entry.Stat.Dev); major != 0 {
-			h.Backing = fmt.Sprintf("%d:%d", major, unix.Minor(entry.Stat.Dev))
-		}
+		err = h.read(root, entry)
 	}
-	h.Mutable, err = readMutable(root, h, entry)
-	return h, err
+	if err != nil {
+		h.Problem = cause(err)
+	}
+	h.Mutable = readMutable(root, h, entry)
+	return h
+}
+
+func (h *Hierarchy) read(root *rootdir.Root, entry *rootdir.Entry) error {
+	if !entry.IsDirectory() {
+		return errors.New("it is not a directory")
+	}
+	names, err := root.ReadNames(entry.Path)
+	if err != nil {
+		return err
+	}
+	h.Exists, h.Resolved, h.Empty = true, entry.Path, len(names) == 0
+	h.Permissions = entry.Stat.Mode & 0o777
+	if major := unix.Major(entry.Stat.Dev); major != 0 {
+		h.Backing = fmt.Sprintf("%d:%d", major, unix.Minor(entry.Stat.Dev))
+	}
+	return nil
+}
+
+// maxLinks bounds the links on one path (path_resolution(7)).
+const maxLinks = 40
+
+// resolveMissing returns where a path that leads to nothing would have to be
+// made, with links followed inside the root as far as there are any. On no
+// later walk along the result is a link followed.
+func resolveMissing(root *rootdir.Root, at string, links int) (string, error) {
+	entry, err := root.Resolve(at)
+	if err == nil {
+		entry.Close()
+		return entry.Path, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	directory, name := path.Split(strings.TrimRight(at, "/"))
+	if name == "" || name == "." || name == ".." || links > maxLinks {
+		return "", fmt.Errorf("cannot tell where %s leads", at)
+	}
+	parent, err := resolveMissing(root, directory, links+1)
+	if err != nil {
+		return "", err
+	}
+	made := path.Join(parent, name)
+	link, err := root.Open(made, unix.O_PATH|unix.O_NOFOLLOW)
+	if errors.Is(err, fs.ErrNotExist) {
+		return made, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer link.Close()
+	target, err := readLink(link)
+	if err != nil {
+		return "", err
+	}
+	if !path.IsAbs(target) {
+		target = strings.TrimSuffix(parent, "/") + "/" + target
+	}
+	return resolveMissing(root, target, links+1)
+}
+
+// readLink returns the text of a symbolic link that is open with O_PATH, empty
+// for what is none.
+func readLink(link *os.File) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(link.Fd()), "", buf)
+	if err == unix.EINVAL || err == unix.ENOENT {
+		return "", nil
+	}
+	return string(buf[:max(n, 0)]), err
 }
 
 // MutableName returns the name of a hierarchy below /var/lib/extensions.mutable.
@@ -76,13 +140,14 @@ func MutableName(hierarchy string) string {
 
 // readMutable finds the mutable directory. host is nil if the hierarchy does
 // not exist.
-func readMutable(root *rootdir.Root, h Hierarchy, host *rootdir.Entry) (*MutableDirectory, error) {
-	entry, err := root.Resolve(path.Join(mutableBase, MutableName(h.Path)))
+func readMutable(root *rootdir.Root, h Hierarchy, host *rootdir.Entry) *MutableDirectory {
+	at := path.Join(mutableBase, MutableName(h.Path))
+	entry, err := root.Resolve(at)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return &MutableDirectory{Path: at, Problem: cause(err)}
 	}
 	defer entry.Close()
 	m := &MutableDirectory{Path: entry.Path, IsHost: host != nil && entry.SameAs(host)}
@@ -95,23 +160,23 @@ func readMutable(root *rootdir.Root, h Hierarchy, host *rootdir.Entry) (*Mutable
 	case unix.Fstatfs(int(entry.File.Fd()), &st) == nil && st.Flags&unix.ST_RDONLY != 0:
 		m.Problem = "its file system is read-only"
 	default:
-		m.Problem, err = workProblem(root, entry)
+		m.Problem = workProblem(root, entry)
 	}
-	return m, err
+	return m
 }
 
 // workProblem checks that the work directory, a sibling of the upper one, can
 // lie on the same file system.
-func workProblem(root *rootdir.Root, upper *rootdir.Entry) (string, error) {
+func workProblem(root *rootdir.Root, upper *rootdir.Entry) string {
 	parent, err := root.Resolve(path.Dir(upper.Path))
 	if err != nil {
-		return "", err
+		return "its parent directory: " + cause(err)
 	}
 	defer parent.Close()
 	if parent.Stat.Dev != upper.Stat.Dev {
-		return "its parent directory lies on another file system", nil
+		return "its parent directory lies on another file system"
 	}
-	return "", nil
+	return ""
 }
 
 // Content returns the path of a hierarchy inside an opened extension, links

@@ -72,8 +72,7 @@ func creationTime(file *os.File, st unix.Statx_t) uint64 {
 		created = microseconds(st.Btime)
 	}
 	value := make([]byte, 8)
-	// An O_PATH descriptor has no fgetxattr(2).
-	n, err := unix.Getxattr(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), "user.crtime_usec", value)
+	n, err := unix.Getxattr(pathOf(file), "user.crtime_usec", value)
 	if err != nil || n != 8 {
 		return created
 	}
@@ -83,6 +82,10 @@ func creationTime(file *os.File, st unix.Statx_t) uint64 {
 	}
 	return created
 }
+
+// pathOf names an open file for calls that take no O_PATH descriptor, such as
+// fgetxattr(2).
+func pathOf(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }
 
 // readHandle asks for a handle that need only serve for comparison, then for an
 // ordinary one, as systemd does; nil if the file system has neither.

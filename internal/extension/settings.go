@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/inifile"
 	"github.com/preroot/preroot/internal/osrelease"
@@ -33,36 +37,13 @@ func ReadSettings(root *rootdir.Root, class osrelease.Class) (Settings, error) {
 	if class == osrelease.ClassConfext {
 		section = "ConfExt"
 	}
-	var files []string
-	dropIns := map[string]string{}
-	for _, directory := range []string{"/usr/local/lib/systemd", "/usr/lib/systemd"} {
-		if entry, err := root.Resolve(path.Join(directory, name)); err == nil {
-			entry.Close()
-			if len(files) == 0 {
-				files = append(files, path.Join(directory, name))
-			}
-		}
-		names, err := root.ReadNames(path.Join(directory, name+".d"))
-		if err != nil {
-			return settings, fmt.Errorf("read %s: %w", name, err)
-		}
-		for _, dropIn := range names {
-			if _, hidden := dropIns[dropIn]; !hidden && strings.HasSuffix(dropIn, ".conf") {
-				dropIns[dropIn] = path.Join(directory, name+".d", dropIn)
-			}
-		}
-	}
-	order := make([]string, 0, len(dropIns))
-	for dropIn := range dropIns {
-		order = append(order, dropIn)
-	}
-	slices.Sort(order)
-	for _, dropIn := range order {
-		files = append(files, dropIns[dropIn])
+	files, err := findSettings(root, name)
+	if err != nil {
+		return settings, fmt.Errorf("read %s: %w", name, err)
 	}
 	for _, file := range files {
 		if err := settings.read(root, file, section); err != nil {
-			return settings, err
+			return settings, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
 	for _, directory := range []string{"/etc/systemd", "/run/systemd"} {
@@ -75,6 +56,58 @@ func ReadSettings(root *rootdir.Root, class osrelease.Class) (Settings, error) {
 		}
 	}
 	return settings, nil
+}
+
+// settingsDirectories are those of /usr, the first one before the second.
+var settingsDirectories = [...]string{"/usr/local/lib/systemd", "/usr/lib/systemd"}
+
+// findSettings returns the files that count, in the order in which they are
+// read: the first main file, then all drop-ins by name, an earlier directory's
+// hiding a later one's. Links to /dev/null hide without being read.
+func findSettings(root *rootdir.Root, name string) ([]string, error) {
+	var files []string
+	hidden := false
+	dropIns := map[string]string{}
+	for _, directory := range settingsDirectories {
+		file := path.Join(directory, name)
+		if exists, masked := lookUp(root, file); (exists || masked) && !hidden {
+			hidden = true
+			if exists && !masked {
+				files = append(files, file)
+			}
+		}
+		names, err := root.ReadNames(file + ".d")
+		if err != nil {
+			return nil, err
+		}
+		for _, dropIn := range names {
+			if _, hidden := dropIns[dropIn]; !hidden && strings.HasSuffix(dropIn, ".conf") {
+				dropIns[dropIn] = path.Join(file+".d", dropIn)
+			}
+		}
+	}
+	for _, dropIn := range slices.Sorted(maps.Keys(dropIns)) {
+		if exists, masked := lookUp(root, dropIns[dropIn]); exists && !masked {
+			files = append(files, dropIns[dropIn])
+		}
+	}
+	return files, nil
+}
+
+// lookUp tells whether there is something at a path, and whether that is a link
+// to /dev/null, which need not exist below the root yet.
+func lookUp(root *rootdir.Root, at string) (exists, masked bool) {
+	if link, err := root.Open(at, unix.O_PATH|unix.O_NOFOLLOW); err == nil {
+		target, _ := readLink(link)
+		link.Close()
+		masked = target == os.DevNull
+	}
+	entry, err := root.Resolve(at)
+	if err != nil {
+		return false, masked
+	}
+	entry.Close()
+	return true, masked || entry.Stat.Mode&unix.S_IFMT == unix.S_IFCHR
 }
 
 func (s *Settings) read(root *rootdir.Root, file, section string) error {
@@ -106,13 +139,16 @@ func (s *Settings) read(root *rootdir.Root, file, section string) error {
 }
 
 func mutableMode(text string) (mode string, known bool) {
-	switch text = strings.ToLower(text); text {
+	switch text {
+	case "auto", "import", "ephemeral", "ephemeral-import":
+		return text, true
+	}
+	// Booleans are taken in either case, the other words are not.
+	switch strings.ToLower(text) {
 	case "no", "n", "false", "f", "off", "0":
 		return "no", true
 	case "yes", "y", "true", "t", "on", "1":
 		return "yes", true
-	case "auto", "import", "ephemeral", "ephemeral-import":
-		return text, true
 	}
 	return "", false
 }

@@ -1,9 +1,9 @@
 // Package hashtree checks blocks against a dm-verity hash tree in user space, so that a wrong
 // root hash or a damaged device gives a sentence before the kernel is told to panic on it.
 //
-// It checks single blocks with their way through the tree, not whole devices, and
-// what it has checked may change afterwards: only the kernel's own check at each read is protection.
-// It does not build trees, correct errors, or look at the unused rest of hash blocks.
+// It checks single blocks with their way through the tree, not whole devices, and what it has
+// checked may change afterwards: only the kernel's own check at each read is protection. It does
+// not build trees, correct errors, or look at the unused rest of hash blocks.
 package hashtree
 
 import (

@@ -2,8 +2,8 @@
 // "Key=value" lines, comments with # or ;, and lines continued with a backslash at the end.
 //
 // It knows no keys and no value types, does not unquote or unescape values, does not expand
-// specifiers and does not look for drop-ins. That an empty value empties a list is the caller's rule:
-// All returns empty values as well.
+// specifiers and does not look for drop-ins. That an empty value empties a list is the caller's
+// rule: All returns empty values as well.
 package inifile
 
 import "slices"
@@ -44,8 +44,8 @@ func (f *File) All(section, key string) []string {
 // without any key.
 func (f *File) Sections() []string { return slices.Clone(f.sections) }
 
-// Keys returns the keys of a section, each once, in the order of their first assignment. It is for finding
-// those that are not known.
+// Keys returns the keys of a section, each once, in the order of their first assignment. It is for
+// finding those that are not known.
 func (f *File) Keys(section string) []string {
 	var keys []string
 	seen := map[string]bool{}

@@ -1,10 +1,10 @@
 // Package mountinfo reads /proc/self/mountinfo (proc_pid_mountinfo(5)).
 //
-// Do not use it to ask whether one path is a mount point or to find the mount id of a file: statx(2) answers
-// that for one file, without a race and without reading what may be thousands of lines. The table
-// shows one mount namespace, only what is below the root of the process, and can change between two
-// reads of it; mounts that are covered by others are in it. The IDs here are the short ones that
-// the kernel gives out again, not the unique ones of statx(2).
+// Do not use it to ask whether one path is a mount point or to find the mount id of a file:
+// statx(2) answers that for one file, without a race and without reading what may be thousands of
+// lines. The table shows one mount namespace, only what is below the root of the process, and can
+// change between two reads of it; mounts that are covered by others are in it. The IDs here are the
+// short ones that the kernel gives out again, not the unique ones of statx(2).
 package mountinfo
 
 import (
@@ -31,9 +31,9 @@ type Mount struct {
 	SuperOptions string   // of the file system
 }
 
-// Parse reads the table up to its end and keeps its order, which after moves is not that of nesting: only
-// Parent tells what a mount lies on. A line that cannot be understood is an error with its number, since a table
-// that misses mounts is worse than none.
+// Parse reads the table up to its end and keeps its order, which after moves is not that of
+// nesting: only Parent tells what a mount lies on. A line that cannot be understood is an error
+// with its number, since a table that misses mounts is worse than none.
 func Parse(r io.Reader) ([]Mount, error) {
 	var mounts []Mount
 	scanner := bufio.NewScanner(r)

@@ -26,10 +26,10 @@ func refuse(format string, arguments ...any) Decision {
 // anyValue in an extension's ARCHITECTURE or ID stands for all of them. It means nothing elsewhere.
 const anyValue = "_any"
 
-// Match decides by the extension's release data whether it belongs to the host; nil or empty Fields say that
-// there is none. The rules and their order are those of systemd 262: scope, architecture, ID (the host's own
-// or one of its ID_LIKE), level if both have one, else VERSION_ID. A host without ID matches nothing here,
-// where systemd gives up altogether.
+// Match decides by the extension's release data whether it belongs to the host; nil or empty Fields
+// say that there is none. The rules and their order are those of systemd 262: scope, architecture,
+// ID (the host's own or one of its ID_LIKE), level if both have one, else VERSION_ID. A host
+// without ID matches nothing here, where systemd gives up altogether.
 func Match(class Class, host Host, extension Fields) Decision {
 	hostID := host.Fields["ID"]
 	if hostID == "" {

@@ -27,8 +27,8 @@ func (c Class) scopeKey() string {
 	return "SYSEXT_SCOPE"
 }
 
-// ReleaseFileName returns where an extension keeps its release file, relative to its own root. The name of the
-// image is without ".raw" and must have been found to be a valid file name.
+// ReleaseFileName returns where an extension keeps its release file, relative to its own root. The
+// name of the image is without ".raw" and must have been found to be a valid file name.
 //
 // If there is none of this name, one named for BaseName(image) will do, or one that
 // says by an extended attribute that its name does not matter.
@@ -40,8 +40,8 @@ func ReleaseFileName(class Class, image string) string {
 	return directory + "/extension-release." + image
 }
 
-// BaseName returns an image's name without suffix and version: ".sysext.raw", ".confext.raw" or ".raw"
-// is cut off, then everything from the first "_" or "+".
+// BaseName returns an image's name without suffix and version: ".sysext.raw", ".confext.raw" or
+// ".raw" is cut off, then everything from the first "_" or "+".
 func BaseName(image string) string {
 	for _, suffix := range [...]string{".sysext.raw", ".confext.raw", ".raw"} {
 		if name, found := strings.CutSuffix(image, suffix); found {

@@ -1,8 +1,9 @@
 // Package osrelease reads os-release and extension-release files (os-release(5)) and decides
 // whether an extension belongs to a host, exactly as systemd does.
 //
-// Finding the files is the caller's work; ReleaseFileName and BaseName tell what to look for. Nothing but
-// release data plays a part in the decision: not the image's policy, signature or content.
+// Finding the files is the caller's work; ReleaseFileName and BaseName tell what to look for.
+// Nothing but release data plays a part in the decision: not the image's policy, signature or
+// content.
 package osrelease
 
 import (
@@ -40,8 +41,9 @@ const (
 // UTF-8, or with a NUL byte anywhere, gives no fields at all, since to systemd it is then no
 // release file.
 //
-// It is the language of systemd's environment files, which is wider than os-release(5) and differs from
-// a shell in details: an unquoted value goes to the end of the line, and a "#" in it is no comment.
+// It is the language of systemd's environment files, which is wider than os-release(5) and differs
+// from a shell in details: an unquoted value goes to the end of the line, and a "#" in it is no
+// comment.
 func Parse(text []byte) Fields {
 	if bytes.IndexByte(text, 0) >= 0 {
 		return nil

@@ -2,11 +2,13 @@ package plan
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/preroot/preroot/internal/gpt"
 	"github.com/preroot/preroot/internal/kernelcmdline"
@@ -70,6 +72,9 @@ func (r *Refusal) Error() string {
 	return r.Reason + "\n" + r.Advice
 }
 
+// classes in the order in which they are merged.
+var classes = []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext}
+
 // unsupported words change what root or /usr is, or demand what only a larger
 // initrd can do; to pass them over would boot something else than asked for.
 var unsupported = []string{
@@ -105,7 +110,7 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		b.Init = value
 	}
 	b.planTimeout(words)
-	for _, class := range []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext} {
+	for _, class := range classes {
 		key := "systemd." + string(class)
 		wanted, err := words.Bool(key, true)
 		if err != nil {
@@ -125,9 +130,11 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
 	on := true
 	for _, key := range []string{"systemd.verity", "rd.systemd.verity"} {
-		if value, err := words.Bool(key, true); err == nil && !value {
-			on = false
+		value, err := words.Bool(key, true)
+		if err != nil {
+			b.Warnings = append(b.Warnings, err.Error())
 		}
+		on = on && value
 	}
 	text, ok := words.Value("usrhash")
 	if !ok || !on {
@@ -137,28 +144,24 @@ func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
 		}
 		return &Refusal{Reason: reason, Advice: "preroot boots only a verified /usr: usrhash= names its root hash"}
 	}
-	hash, err := hex.DecodeString(text)
-	if err != nil {
-		return &Refusal{Reason: fmt.Sprintf("usrhash=%s is not hexadecimal", shorten(text)), Advice: "give the root hash in hex digits, two a byte"}
-	}
-	const shortest = 32 // two partition UUIDs, and no digest in use is shorter
-	if len(hash) < shortest {
-		return &Refusal{
-			Reason: fmt.Sprintf("usrhash= is too short: %d hex digits, at least %d are needed", len(text), 2*shortest),
-			Advice: "give the whole root hash, as veritysetup or systemd-repart printed it",
-		}
+	hash, refusal := parseUsrHash(text)
+	if refusal != nil {
+		return refusal
 	}
 	b.Usr.RootHash = hex.EncodeToString(hash)
 	data, tree := gpt.GUID(hash[:16]), gpt.GUID(hash[len(hash)-16:])
 	b.Usr.Data = Selector{Kind: ByPartUUID, Value: data.String()}
 	b.Usr.Hash = Selector{Kind: ByPartUUID, Value: tree.String()}
-	for key, selector := range map[string]*Selector{
-		"systemd.verity_usr_data": &b.Usr.Data, "systemd.verity_usr_hash": &b.Usr.Hash,
-	} {
-		if value, ok := words.Value(key); ok {
-			if *selector, err = ParseSelector(value); err != nil {
-				return &Refusal{Reason: key + "=" + shorten(value) + ": " + err.Error()}
+	for _, device := range []struct {
+		key      string
+		selector *Selector
+	}{{"systemd.verity_usr_data", &b.Usr.Data}, {"systemd.verity_usr_hash", &b.Usr.Hash}} {
+		if value, ok := words.Value(device.key); ok {
+			selector, err := ParseSelector(value)
+			if err != nil {
+				return &Refusal{Reason: device.key + "=" + shorten(value) + ": " + err.Error()}
 			}
+			*device.selector = selector
 		}
 	}
 	if value, ok := words.Value("mount.usr"); ok && value != "/dev/mapper/"+UsrName {
@@ -176,6 +179,40 @@ func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
 	// The device is read-only, whatever the flags say.
 	b.Usr.Mount.Attributes |= mountapi.ReadOnly
 	return nil
+}
+
+// parseUsrHash reads the root hash. Its length is judged first: a digit that got
+// lost is the likeliest slip.
+func parseUsrHash(text string) ([]byte, *Refusal) {
+	const shortest = 32 // two partition UUIDs, and no digest in use is shorter
+	if len(text) < 2*shortest {
+		return nil, &Refusal{
+			Reason: fmt.Sprintf("usrhash= is too short: %d hex digits, at least %d are needed", len(text), 2*shortest),
+			Advice: "give the whole root hash, as veritysetup or systemd-repart printed it",
+		}
+	}
+	hash, err := hex.DecodeString(text)
+	if errors.Is(err, hex.ErrLength) {
+		return nil, &Refusal{
+			Reason: fmt.Sprintf("usrhash= has %d hex digits, which is no whole number of bytes", len(text)),
+			Advice: "give the whole root hash, as veritysetup or systemd-repart printed it",
+		}
+	}
+	if err != nil {
+		return nil, &Refusal{
+			Reason: "usrhash=" + shorten(text) + " is not hexadecimal: " + describeHexError(err),
+			Advice: "give the root hash in hex digits, two a byte",
+		}
+	}
+	return hash, nil
+}
+
+func describeHexError(err error) string {
+	var bad hex.InvalidByteError
+	if errors.As(err, &bad) {
+		return fmt.Sprintf("%q is no hex digit", string(rune(bad)))
+	}
+	return err.Error()
 }
 
 func (b *Boot) planRoot(words kernelcmdline.CommandLine) error {
@@ -227,8 +264,8 @@ func (b *Boot) planTimeout(words kernelcmdline.CommandLine) {
 // planModules lists what is certain before any device was seen.
 func (b *Boot) planModules() {
 	b.Modules = append(b.Modules, Need{"dm_verity", "usrhash="})
-	for class, names := range b.Required {
-		if len(names) > 0 {
+	for _, class := range classes {
+		if names := b.Required[class]; len(names) > 0 {
 			reason := fmt.Sprintf("preroot.conf requires the %s %s", class, names[0])
 			b.Modules = append(b.Modules, Need{"loop", reason}, Need{"overlay", reason})
 			break
@@ -242,11 +279,16 @@ func (b *Boot) planModules() {
 	}
 }
 
-// shorten keeps a value from the command line fit for one line of a console.
+// shorten keeps a value from the command line fit for one line of a console. It
+// does not cut a character in two.
 func shorten(text string) string {
 	const most = 40
-	if len(text) > most {
-		return text[:most] + "..."
+	if len(text) <= most {
+		return text
 	}
-	return text
+	end := most
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
 }

@@ -206,12 +206,15 @@ func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h
 			o.Layers = append(o.Layers, layer)
 		}
 	}
+	if in.Settings.Mutable == "no" && len(o.Layers) == 0 {
+		return nil, nil
+	}
+	if h.Problem != "" {
+		return nil, fmt.Errorf("merge %ss into %s: %s", in.Class, h.Path, h.Problem)
+	}
 	if in.Settings.Mutable == "yes" && h.Mutable == nil {
 		return nil, fmt.Errorf("merge %ss: Mutable=yes: %s is missing, and creating it is not supported yet",
 			in.Class, "/var/lib/extensions.mutable/"+extension.MutableName(h.Path))
-	}
-	if in.Settings.Mutable == "no" && len(o.Layers) == 0 {
-		return nil, nil
 	}
 	isUpper := false
 	if in.Settings.Mutable != "no" && h.Mutable != nil {

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"encoding/hex"
 	"errors"
+	"path"
 	"strings"
 
 	"github.com/preroot/preroot/internal/gpt"
@@ -31,26 +33,65 @@ func (s Selector) String() string {
 	return string(s.Kind) + "=" + s.Value
 }
 
-// ParseSelector reads PARTUUID=, PARTLABEL=, or a path below /dev.
+// ParseSelector reads PARTUUID=, PARTLABEL=, or a path below /dev: the links
+// that udev makes for these two, or the kernel's own node. Nobody here makes
+// nodes or links of another kind, so those would be waited for in vain.
 func ParseSelector(text string) (Selector, error) {
 	kind, value, tagged := strings.Cut(text, "=")
 	switch {
 	case tagged && SelectorKind(kind) == ByPartUUID:
-		guid, err := gpt.ParseGUID(value)
-		if err != nil {
-			return Selector{}, err
-		}
-		return Selector{ByPartUUID, guid.String()}, nil
+		return parsePartUUID(value)
 	case tagged && SelectorKind(kind) == ByPartLabel:
-		return Selector{ByPartLabel, value}, nil
-	case strings.HasPrefix(text, "/dev/disk/by-partuuid/"):
-		return ParseSelector("PARTUUID=" + strings.TrimPrefix(text, "/dev/disk/by-partuuid/"))
-	case strings.HasPrefix(text, "/dev/disk/by-partlabel/"):
-		return Selector{ByPartLabel, strings.TrimPrefix(text, "/dev/disk/by-partlabel/")}, nil
-	case strings.HasPrefix(text, "/dev/") && !strings.HasPrefix(text, "/dev/disk/"):
+		return parsePartLabel(value)
+	}
+	if value, ok := strings.CutPrefix(text, "/dev/disk/by-partuuid/"); ok {
+		return parsePartUUID(value)
+	}
+	if value, ok := strings.CutPrefix(text, "/dev/disk/by-partlabel/"); ok {
+		return parsePartLabel(unescapeLink(value))
+	}
+	if name, ok := strings.CutPrefix(text, "/dev/"); ok && isKernelName(name) {
 		return Selector{ByPath, text}, nil
 	}
 	return Selector{}, errors.New("preroot finds devices by PARTUUID=, PARTLABEL= and /dev/NAME so far")
+}
+
+func parsePartUUID(value string) (Selector, error) {
+	guid, err := gpt.ParseGUID(value)
+	if err != nil {
+		return Selector{}, err
+	}
+	return Selector{ByPartUUID, guid.String()}, nil
+}
+
+func parsePartLabel(value string) (Selector, error) {
+	if value == "" {
+		return Selector{}, errors.New("the label is empty, and so is that of many partitions")
+	}
+	return Selector{ByPartLabel, value}, nil
+}
+
+// isKernelName reports whether devtmpfs may have a disk of this name, which can
+// have a folder ("cciss/c0d0"). Links are not the kernel's.
+func isKernelName(name string) bool {
+	folder, _, _ := strings.Cut(name, "/")
+	return name != "" && path.Clean("/"+name) == "/"+name && folder != "disk" && folder != "mapper"
+}
+
+// unescapeLink undoes what udev does to names of links: "\x20" is a blank.
+func unescapeLink(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if strings.HasPrefix(name[i:], `\x`) && i+4 <= len(name) {
+			if c, err := hex.DecodeString(name[i+2 : i+4]); err == nil {
+				b.WriteByte(c[0])
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
 }
 
 // Find returns the first partition that the selector names. others counts

@@ -52,8 +52,7 @@ func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash str
 	if err != nil {
 		return nil, err
 	}
-	// systemd's name for a device that may be shared by root hash.
-	name := fmt.Sprintf("%x-verity", image.RootHash)
+	name := imageDeviceName(image.RootHash)
 	return &Verity{
 		Name: name,
 		UUID: veritytable.DeviceUUID(s.UUID, name),
@@ -65,4 +64,13 @@ func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash str
 			RootHash:   image.RootHash,
 		},
 	}, nil
+}
+
+// imageDeviceName names a device after the content that it shows, as systemd
+// does for devices that may be shared. The kernel takes names of 127 bytes and
+// UUIDs of 128, which hold the name: of longer root hashes than sha256's the
+// first 32 bytes stand for all.
+func imageDeviceName(rootHash []byte) string {
+	const enough = 32
+	return fmt.Sprintf("%x-verity", rootHash[:min(enough, len(rootHash))])
 }

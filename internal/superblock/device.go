@@ -19,8 +19,8 @@ type device struct {
 	far  [farSize]byte  // from byte farStart
 	// swap16k and swap32k are the last bytes of a page of that size.
 	swap16k, swap32k [swapMarker]byte
-	// raid10 and raid09 are where superblocks of versions 1.0 and 0.90 lie, counted from the end, and
-	// raid10At is where the former was read, in bytes.
+	// raid10 and raid09 are where superblocks of versions 1.0 and 0.90 lie, counted from the end,
+	// and raid10At is where the former was read, in bytes.
 	raid10, raid09 []byte
 	raid10At       int64
 }
@@ -44,8 +44,8 @@ func readDevice(r io.ReaderAt) (*device, error) {
 	if !ok {
 		return d, nil
 	}
-	// Places as in md(4) and the kernel's md.c: 1.0 at least 8 KiB from the end and aligned to 4 KiB,
-	// 0.90 in the last whole 64 KiB that begin at a multiple of that.
+	// Places as in md(4) and the kernel's md.c: 1.0 at least 8 KiB from the end and aligned to 4
+	// KiB, 0.90 in the last whole 64 KiB that begin at a multiple of that.
 	size := sized.Size()
 	if at := (size/512*512 - 8192) &^ 4095; at >= 0 {
 		d.raid10, d.raid10At = make([]byte, 4096), at

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// Bits of ext2, ext3 and ext4 (Documentation/filesystems/ext4/super.rst). The name of the oldest driver
-// that knows all features is the kind, as for blkid.
+// Bits of ext2, ext3 and ext4 (Documentation/filesystems/ext4/super.rst). The name of the oldest
+// driver that knows all features is the kind, as for blkid.
 const (
 	extStateUnmounted = 1
 	extStateErrors    = 2
@@ -100,8 +100,8 @@ func probeF2FS(d *device) (Info, bool) {
 	return Info{Kind: F2FS, UUID: uuidText(b[108:124]), Label: wideText(b[124 : 124+1024]), Clean: true}, true
 }
 
-// probeVFAT knows the label of the boot sector only. The one in the root directory, which mkfs makes
-// equal to it and some tools change alone, is the one that udev prefers.
+// probeVFAT knows the label of the boot sector only. The one in the root directory, which mkfs
+// makes equal to it and some tools change alone, is the one that udev prefers.
 func probeVFAT(d *device) (Info, bool) {
 	b := d.head[:512]
 	if b[510] != 0x55 || b[511] != 0xaa || (b[0] != 0xeb && b[0] != 0xe9) {

@@ -1,9 +1,9 @@
 // Package superblock tells which file system or other known format a device holds, by
 // the magic numbers of its superblock, with UUID and label for finding it by name.
 //
-// Names and UUID spellings are those of blkid and udev. A match says what a driver will be
-// asked to read, not that it is sound: few fields are checked besides the magic, no checksums are, and
-// no secondary superblocks are looked for. Partition tables are not formats here (see package gpt).
+// Names and UUID spellings are those of blkid and udev. A match says what a driver will be asked to
+// read, not that it is sound: few fields are checked besides the magic, no checksums are, and no
+// secondary superblocks are looked for. Partition tables are not formats here (see package gpt).
 package superblock
 
 import (
@@ -70,8 +70,8 @@ var contents = []prober{
 }
 
 // Probe tells what r holds. It reads two areas of 8 KiB within the first 70 KiB and two places for
-// swap. If r also has a method Size() int64 (io.SectionReader and bytes.Reader have), the superblocks of
-// RAID members at the end are looked for as well, 8 KiB more.
+// swap. If r also has a method Size() int64 (io.SectionReader and bytes.Reader have), the
+// superblocks of RAID members at the end are looked for as well, 8 KiB more.
 //
 // Devices shorter than that are fine. The error is about reading only; nothing known is
 // Info{Clean: true} and no error.

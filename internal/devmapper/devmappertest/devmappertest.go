@@ -6,6 +6,7 @@ package devmappertest
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ type Kernel struct {
 	Fail map[devmapper.Command]unix.Errno
 	// Status is what every device's target answers.
 	Status string
+	// Open counts the users of devices, by name. A device in use is not
+	// removed before Release.
+	Open map[string]int
 	// Calls lists what was asked for, in order.
 	Calls []devmapper.Command
 
@@ -27,20 +31,42 @@ type Kernel struct {
 }
 
 type device struct {
-	number uint64
-	uuid   []byte
-	table  []byte
-	active bool
+	number   uint64
+	uuid     string
+	loaded   []byte // a table that the next resume puts in force
+	active   []byte
+	readOnly bool
+	removed  bool // with its last user
 }
 
-// Names returns the devices that exist.
+// Names returns the devices that exist, in order.
 func (k *Kernel) Names() []string {
 	var names []string
 	for name := range k.devices {
 		names = append(names, name)
 	}
+	slices.Sort(names)
 	return names
 }
+
+// Release ends all uses of a device; one whose removal was deferred goes.
+func (k *Kernel) Release(name string) {
+	delete(k.Open, name)
+	if found := k.devices[name]; found != nil && found.removed {
+		delete(k.devices, name)
+	}
+}
+
+// Where things are in struct dm_ioctl, and its flags (linux/dm-ioctl.h).
+const (
+	sizeAt, countAt, openAt, flagsAt, numberAt, nameAt, uuidAt = 12, 20, 24, 28, 40, 48, 176
+	nameSize, uuidSize, headerSize, specSize, paddedHeader     = 128, 129, 305, 40, 312
+
+	flagReadOnly, flagStatusTable, flagActive, flagInactive = 1 << 0, 1 << 4, 1 << 5, 1 << 6
+	flagBufferFull, flagDeferredRemove                      = 1 << 8, 1 << 17
+)
+
+var native = binary.NativeEndian
 
 // Ioctl answers one command, in place as the kernel does.
 func (k *Kernel) Ioctl(command devmapper.Command, buf []byte) error {
@@ -48,55 +74,104 @@ func (k *Kernel) Ioctl(command devmapper.Command, buf []byte) error {
 	if errno, ok := k.Fail[command]; ok {
 		return errno
 	}
-	const flags, number, nameAt, uuidAt, body = 28, 40, 48, 176, 312
-	native := binary.NativeEndian
-	name := cString(buf[nameAt : nameAt+128])
+	name := cString(buf[nameAt : nameAt+nameSize])
+	flags := native.Uint32(buf[flagsAt:])
 	found := k.devices[name]
-	if (found == nil) != (command == devmapper.CommandCreate) {
-		if found == nil {
-			return unix.ENXIO
-		}
-		return unix.EBUSY
+	if command == devmapper.CommandCreate {
+		return k.create(name, buf)
 	}
+	if found == nil {
+		return unix.ENXIO
+	}
+	native.PutUint32(buf[sizeAt:], headerSize)
 	switch command {
-	case devmapper.CommandCreate:
-		if k.devices == nil {
-			k.devices = map[string]*device{}
-		}
-		found = &device{number: 254<<8 | k.created, uuid: bytes.Clone(buf[uuidAt : uuidAt+129])}
-		k.created++
-		k.devices[name] = found
 	case devmapper.CommandRemove:
-		delete(k.devices, name)
+		return k.remove(name, found, flags&flagDeferredRemove != 0)
 	case devmapper.CommandLoad:
-		found.table = bytes.Clone(buf[body:])
-	case devmapper.CommandResume:
-		if found.table == nil {
+		if native.Uint32(buf[countAt:]) == 0 || len(buf) < paddedHeader+specSize {
 			return unix.EINVAL
 		}
-		found.active = true
-	case devmapper.CommandStatus:
-		answer := bytes.Clone(found.table[:40])
-		if native.Uint32(buf[flags:])&(1<<4) != 0 {
-			answer = append(answer, cString(found.table[40:])...)
-		} else {
-			answer = append(answer, k.Status...)
+		found.loaded = bytes.Clone(buf[paddedHeader:])
+		found.readOnly = flags&flagReadOnly != 0
+	case devmapper.CommandResume:
+		if found.loaded == nil && found.active == nil {
+			return unix.EINVAL
 		}
-		answer = append(answer, 0)
-		if len(answer) > len(buf)-body {
-			native.PutUint32(buf[flags:], native.Uint32(buf[flags:])|1<<8)
-			return nil
+		if found.loaded != nil {
+			found.active, found.loaded = found.loaded, nil
 		}
-		copy(buf[body:], answer)
-		native.PutUint32(buf[12:], uint32(body+len(answer)))
-		native.PutUint32(buf[20:], 1)
 	}
-	native.PutUint64(buf[number:], found.number)
-	copy(buf[uuidAt:], found.uuid)
-	if found.active {
-		native.PutUint32(buf[flags:], native.Uint32(buf[flags:])|1<<5)
+	k.describe(name, found, buf)
+	if command == devmapper.CommandStatus && found.active != nil {
+		k.answerStatus(found, flags, buf)
 	}
 	return nil
+}
+
+func (k *Kernel) create(name string, buf []byte) error {
+	uuid := cString(buf[uuidAt : uuidAt+uuidSize])
+	for other, d := range k.devices {
+		if other == name || (uuid != "" && d.uuid == uuid) {
+			return unix.EBUSY
+		}
+	}
+	if k.devices == nil {
+		k.devices = map[string]*device{}
+	}
+	created := &device{number: 254<<8 | k.created, uuid: uuid}
+	k.created++
+	k.devices[name] = created
+	k.describe(name, created, buf)
+	return nil
+}
+
+func (k *Kernel) remove(name string, found *device, deferred bool) error {
+	if k.Open[name] == 0 {
+		delete(k.devices, name)
+		return nil
+	}
+	if !deferred {
+		return unix.EBUSY
+	}
+	found.removed = true
+	return nil
+}
+
+// describe fills in what every answer tells about the device.
+func (k *Kernel) describe(name string, d *device, buf []byte) {
+	flags := native.Uint32(buf[flagsAt:]) &^ (flagReadOnly | flagActive | flagInactive | flagBufferFull)
+	count := uint32(0)
+	if d.active != nil {
+		flags |= flagActive
+		count = 1
+		if d.readOnly {
+			flags |= flagReadOnly
+		}
+	}
+	if d.loaded != nil {
+		flags |= flagInactive
+	}
+	native.PutUint32(buf[flagsAt:], flags)
+	native.PutUint32(buf[countAt:], count)
+	native.PutUint32(buf[openAt:], uint32(k.Open[name]))
+	native.PutUint64(buf[numberAt:], d.number)
+	clear(buf[uuidAt : uuidAt+uuidSize])
+	copy(buf[uuidAt:], d.uuid)
+}
+
+func (k *Kernel) answerStatus(d *device, flags uint32, buf []byte) {
+	words := k.Status
+	if flags&flagStatusTable != 0 {
+		words = cString(d.active[specSize:])
+	}
+	answer := append(bytes.Clone(d.active[:specSize]), words...)
+	answer = append(answer, 0)
+	if len(answer) > len(buf)-paddedHeader {
+		native.PutUint32(buf[flagsAt:], native.Uint32(buf[flagsAt:])|flagBufferFull)
+		return
+	}
+	copy(buf[paddedHeader:], answer)
+	native.PutUint32(buf[sizeAt:], uint32(paddedHeader+len(answer)))
 }
 
 func cString(b []byte) string {

@@ -1,0 +1,30 @@
+# The scripts do the work and need no make; these are their short names.
+
+.PHONY: all initramfs demo test fresh size bench clean
+
+all:
+	./scripts/build
+
+# make initramfs KERNEL=DIR OUT=FILE [CONF=FILE]
+# DIR holds lib/modules/RELEASE with modules.dep.
+initramfs: all
+	@test -n "$(KERNEL)" -a -n "$(OUT)" || { echo 'usage: make initramfs KERNEL=DIR OUT=FILE [CONF=FILE]' >&2; exit 2; }
+	bin/mkpreroot build --kernel '$(KERNEL)' --output '$(OUT)' $(if $(CONF),--conf '$(CONF)')
+
+demo:
+	./scripts/demo
+
+test:
+	./scripts/test
+
+fresh:
+	./scripts/fresh
+
+size: all
+	./scripts/size
+
+bench:
+	./scripts/bench
+
+clean:
+	rm -rf bin

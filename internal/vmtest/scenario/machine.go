@@ -1,0 +1,114 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/preroot/preroot/initramfs"
+	"github.com/preroot/preroot/internal/vmtest"
+)
+
+// Machine is the testbed's guest with one kernel, and preroot's initramfs for
+// it.
+type Machine struct {
+	Testbed *vmtest.Testbed
+	Kernel  vmtest.Kernel
+	Initrd  string
+}
+
+// Prepare packs an initramfs with the repository's bin/preroot and the
+// testbed's preroot.conf for the kernel of a suite into the folder dir. What
+// is missing is an error that says what makes it.
+func Prepare(suite, dir string) (*Machine, error) {
+	testbed, err := vmtest.OpenTestbed()
+	if err != nil {
+		return nil, err
+	}
+	kernel, err := testbed.Kernel(suite)
+	if err != nil {
+		return nil, err
+	}
+	repository, err := vmtest.FindRepository()
+	if err != nil {
+		return nil, err
+	}
+	program := filepath.Join(repository, "bin/preroot")
+	if _, err := os.Stat(program); err != nil {
+		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
+	}
+	m := &Machine{Testbed: testbed, Kernel: kernel, Initrd: filepath.Join(dir, "initrd-"+suite)}
+	_, err = initramfs.Build(initramfs.Options{
+		KernelTree: kernel.Tree, Release: kernel.Release, Init: program, Output: m.Initrd,
+		Conf: filepath.Join(repository, "scripts/testbed/preroot.conf"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare machine: %w", err)
+	}
+	return m, nil
+}
+
+// Start says how a Machine is booted.
+type Start struct {
+	// Disk is a raw image; the testbed's own when empty. The guest's writes are
+	// thrown away.
+	Disk string
+
+	// CommandLine is what the boot loader would pass; that of disk.env when
+	// empty. The console and panic=-1 come before it, Append after it.
+	CommandLine, Append string
+
+	// Timeout bounds the whole run; 300 s when 0.
+	Timeout time.Duration
+
+	// Log gets the console as it is printed; none when nil.
+	Log io.Writer
+}
+
+// Boot runs the machine to its end.
+func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
+	var err error
+	if s.Disk == "" {
+		if s.Disk, err = m.Testbed.File("disk.raw", "scripts/testbed/make-disk"); err != nil {
+			return nil, err
+		}
+	}
+	if s.CommandLine == "" {
+		if s.CommandLine, err = m.Testbed.Value("CMDLINE"); err != nil {
+			return nil, err
+		}
+	}
+	if s.Timeout == 0 {
+		s.Timeout = 300 * time.Second
+	}
+	return vmtest.Boot(ctx, vmtest.Config{
+		Kernel: m.Kernel.Image, Initrd: m.Initrd,
+		Append:  joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
+		Disks:   []vmtest.Disk{{Path: s.Disk, Snapshot: true}},
+		Timeout: s.Timeout, Log: s.Log, Reached: initReached,
+	})
+}
+
+func joinWords(parts ...string) string {
+	text := ""
+	for _, part := range parts {
+		if part != "" && text != "" {
+			text += " "
+		}
+		text += part
+	}
+	return text
+}
+
+// RefreshWords are command line words that systemd's own tools need on the
+// kernel of a suite. On 6.12 their direct I/O on loop devices fails for an
+// image that lies on erofs; preroot does without.
+func RefreshWords(suite string) string {
+	if suite == vmtest.Trixie {
+		return "systemd.setenv=SYSTEMD_LOOP_DIRECT_IO=0"
+	}
+	return ""
+}
