@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,8 +55,16 @@ type boot struct {
 	deadline *time.Timer
 
 	restorePanic func()
-	failing      sync.Once
 	readingTime  time.Duration
+
+	// recording guards report: the deadline may write it at any time.
+	recording sync.Mutex
+	failed    atomic.Bool
+	// restart and sleep are the way out of fail; tests have doubles, and their
+	// reports lie elsewhere.
+	restart    func() error
+	sleep      func(time.Duration)
+	reportFile string
 }
 
 // Main runs the boot. It returns only when not called as PID 1.
@@ -70,6 +79,9 @@ func Main(arguments []string) int {
 		reasons:      map[string]string{},
 		restorePanic: func() {},
 		readingTime:  readingTime,
+		restart:      apply.Reboot,
+		sleep:        time.Sleep,
+		reportFile:   bootreport.Path,
 	}
 	b.fail(b.run(arguments))
 	return 1
@@ -84,9 +96,9 @@ func (b *boot) run(arguments []string) (err error) {
 	if err := b.step("read command line and settings", b.planBoot); err != nil {
 		return err
 	}
-	b.deadline = time.AfterFunc(b.plan.Timeout+workTime, func() {
+	b.deadline = time.AfterFunc(b.plan.Timeout+workTime, b.guarded(func() {
 		b.fail(fmt.Errorf("the boot took longer than %v", b.plan.Timeout+workTime))
-	})
+	}))
 	b.loadCertainModules()
 
 	var found devices
@@ -118,19 +130,53 @@ func (b *boot) catch(err *error) {
 	}
 }
 
+// guarded returns run for a goroutine of its own: a panic there ends the boot
+// like one here.
+func (b *boot) guarded(run func()) func() {
+	return func() {
+		err := func() (err error) {
+			defer b.catch(&err)
+			run()
+			return nil
+		}()
+		if err != nil {
+			b.fail(err)
+		}
+	}
+}
+
 // step runs one part of the boot and notes it in the report.
 func (b *boot) step(name string, run func() error) error {
+	b.stopIfFailed()
 	end := b.report.Begin(name)
 	err := run()
-	end(err)
+	b.record(func() { end(err) })
 	return err
 }
 
+// record changes the report.
+func (b *boot) record(change func()) {
+	b.recording.Lock()
+	defer b.recording.Unlock()
+	change()
+}
+
+// stopIfFailed keeps the boot from going on while its failure is being shown.
+func (b *boot) stopIfFailed() {
+	if b.failed.Load() {
+		select {}
+	}
+}
+
 func (b *boot) mountAPI() error {
-	if err := apply.MountAPI(); err != nil {
+	err := apply.MountAPI()
+	b.log = bootlog.Open()
+	if err != nil {
+		// Without /dev nobody hears the log. Standard error is the console, if
+		// the image has a node for it.
+		fmt.Fprintf(os.Stderr, "preroot: boot failed: %v\n", err)
 		return err
 	}
-	b.log = bootlog.Open()
 	if err := apply.OpenConsole(); err != nil {
 		b.warn("%v", err)
 	}
@@ -180,29 +226,40 @@ func (b *boot) planBoot() error {
 func (b *boot) warn(format string, arguments ...any) {
 	text := fmt.Sprintf(format, arguments...)
 	b.log.Printf(bootlog.Warning, "%s", text)
-	b.report.Warnings = append(b.report.Warnings, text)
+	b.record(func() { b.report.Warnings = append(b.report.Warnings, text) })
 }
 
 // fail shows why the boot cannot go on, gives time to read it, and restarts the
-// machine. It does not return; a second caller waits for the first.
+// machine. It does not return; only the first call says anything.
 func (b *boot) fail(reason error) {
-	b.failing.Do(func() {
-		if reason == nil {
-			reason = errors.New("the boot ended without a reason")
+	if !b.failed.CompareAndSwap(false, true) {
+		select {}
+	}
+	if err := b.show(reason); err != nil {
+		b.log.Fail(err.Error())
+	}
+	b.log.Fail(fmt.Sprintf("restarting in %v", b.readingTime))
+	b.sleep(b.readingTime)
+	for {
+		if err := b.restart(); err != nil {
+			b.log.Fail(fmt.Sprintf("restart: %v", err))
 		}
-		b.log.Fail("boot failed: " + reason.Error())
+		// Nothing else is left to do, and PID 1 must not end.
+		b.sleep(time.Minute)
+	}
+}
+
+// show tells the reason on the consoles and in the report.
+func (b *boot) show(reason error) (err error) {
+	defer b.catch(&err)
+	if reason == nil {
+		reason = errors.New("the boot ended without a reason")
+	}
+	b.log.Fail("boot failed: " + reason.Error())
+	b.record(func() {
 		b.report.Failure = reason.Error()
 		b.report.End()
-		_ = b.report.Write(bootreport.Path)
-		b.log.Fail(fmt.Sprintf("restarting in %v", b.readingTime))
-		time.Sleep(b.readingTime)
-		for {
-			if err := apply.Reboot(); err != nil {
-				b.log.Fail(fmt.Sprintf("restart: %v", err))
-			}
-			// Nothing else is left to do, and PID 1 must not end.
-			time.Sleep(time.Minute)
-		}
+		_ = b.report.Write(b.reportFile)
 	})
-	select {}
+	return nil
 }

@@ -25,7 +25,7 @@ func (b *boot) loadCertainModules() {
 	for _, need := range b.plan.Modules {
 		if b.index.IsLoadable(need.Module) {
 			b.reasons[need.Module] = need.Reason
-			go func() { _ = b.loader.Load(need.Module) }()
+			go b.guarded(func() { _ = b.loader.Load(need.Module) })()
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (d *drivers) next(b *boot) {
 	module := d.queue[0]
 	d.queue = d.queue[1:]
 	d.loading = true
-	go func() { d.done <- driverLoad{module, b.loader.Load(module)} }()
+	go b.guarded(func() { d.done <- driverLoad{module, b.loader.Load(module)} })()
 }
 
 // findDevices waits until the partitions of /usr and the root are there. It
@@ -81,7 +81,7 @@ func (b *boot) findDevices() (devices, error) {
 		return devices{}, err
 	}
 	events := make(chan []uevent.Event, 16)
-	go receive(listener, events)
+	go b.guarded(func() { receive(listener, events) })()
 
 	drivers := drivers{offered: map[string]bool{}, done: make(chan driverLoad, 1)}
 	drivers.offer(b, blockdev.Modaliases("/sys"))

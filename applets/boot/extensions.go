@@ -2,13 +2,13 @@ package boot
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 
 	"github.com/preroot/preroot/internal/apply"
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/rootdir"
@@ -22,28 +22,32 @@ const workspace = newRoot + "/run/preroot/workspace"
 // and a confext on /usr gets its identity from the /usr that the real root will
 // see, so it is looked for again once the sysexts are merged.
 func (b *boot) mergeExtensions() (err error) {
+	if b.plan.Skip[osrelease.ClassSysext] && b.plan.Skip[osrelease.ClassConfext] {
+		b.warnSkipped(osrelease.ClassSysext)
+		b.warnSkipped(osrelease.ClassConfext)
+		return nil
+	}
 	root, err := rootdir.Open(newRoot)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	w, err := apply.NewWorkspace(workspace, root, b.dm, b.load)
-	if err != nil {
+	m := merger{boot: b, root: root, settings: map[osrelease.Class]extension.Settings{}}
+	for _, class := range []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext} {
+		if m.settings[class], err = extension.ReadSettings(root, class); err != nil {
+			return err
+		}
+	}
+	if m.workspace, err = apply.NewWorkspace(workspace, root, b.dm, b.load); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	m := merger{boot: b, root: root, workspace: w}
+	defer func() { err = errors.Join(err, m.workspace.Close()) }()
 
 	endPreview, err := m.previewEtc()
 	if err != nil {
 		return err
 	}
-	host, err := extension.HostRelease(root)
-	if err != nil {
-		return errors.Join(err, endPreview())
-	}
-	m.host = osrelease.Host{Fields: host, Architecture: osrelease.Architecture(runtime.GOARCH)}
-	sysexts, err := m.plan(osrelease.ClassSysext)
+	sysexts, err := m.planFirst()
 	if err := errors.Join(err, endPreview()); err != nil {
 		return err
 	}
@@ -63,22 +67,35 @@ type merger struct {
 	root      *rootdir.Root
 	workspace *apply.Workspace
 	host      osrelease.Host
+	// settings were read before anything covered the verified /usr.
+	settings map[osrelease.Class]extension.Settings
+}
+
+// readHost reads the os-release that is to be seen now.
+func (m *merger) readHost() error {
+	fields, err := extension.HostRelease(m.root)
+	m.host = osrelease.Host{Fields: fields, Architecture: osrelease.Architecture(runtime.GOARCH)}
+	return err
+}
+
+// planFirst plans the sysexts for an /etc that is there or shown.
+func (m *merger) planFirst() (*plan.Merge, error) {
+	if err := m.readHost(); err != nil {
+		return nil, err
+	}
+	return m.plan(osrelease.ClassSysext)
 }
 
 // previewEtc plans the confexts on what is known now and shows the result.
 func (m *merger) previewEtc() (end func() error, err error) {
+	nothing := func() error { return nil }
 	if m.boot.plan.Skip[osrelease.ClassConfext] {
-		return func() error { return nil }, nil
+		return nothing, nil
 	}
-	fields, err := extension.HostRelease(m.root)
-	if err != nil {
+	if err := m.readHost(); err != nil {
 		return nil, err
 	}
-	m.host = osrelease.Host{Fields: fields, Architecture: osrelease.Architecture(runtime.GOARCH)}
-	input, err := m.observe(osrelease.ClassConfext)
-	if err != nil {
-		return nil, err
-	}
+	input, _ := m.observe(osrelease.ClassConfext)
 	// What is required is checked in the final plan.
 	input.Required = nil
 	preview, err := plan.PlanMerge(input)
@@ -88,46 +105,37 @@ func (m *merger) previewEtc() (end func() error, err error) {
 	for _, overlay := range preview.Overlays {
 		return m.workspace.Preview(overlay, osrelease.ClassConfext)
 	}
-	return func() error { return nil }, nil
+	return nothing, nil
 }
 
-// observe collects all that the plan for a class depends on.
+// observe collects all that the plan for a class depends on. The error tells
+// what could not be looked at; what was seen is returned beside it.
 func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
-	input := plan.MergeInput{Class: class, Host: m.host, RootPath: newRoot, Required: m.boot.plan.Required[class]}
-	var err error
-	if input.Settings, err = extension.ReadSettings(m.root, class); err != nil {
-		return input, err
+	input := plan.MergeInput{
+		Class: class, Settings: m.settings[class], Host: m.host,
+		RootPath: newRoot, Required: m.boot.plan.Required[class],
 	}
 	for _, path := range extension.Hierarchies(class) {
-		hierarchy, err := extension.ReadHierarchy(m.root, path)
-		if err != nil {
-			return input, fmt.Errorf("merge %ss into %s: %w", class, path, err)
-		}
-		input.Hierarchies = append(input.Hierarchies, hierarchy)
+		input.Hierarchies = append(input.Hierarchies, extension.ReadHierarchy(m.root, path))
 	}
 	images, err := extension.Discover(m.root, class)
-	if err != nil {
-		return input, err
-	}
 	for _, image := range images {
 		input.Candidates = append(input.Candidates, m.workspace.Examine(image, extension.Hierarchies(class)))
 	}
-	return input, nil
+	return input, err
 }
 
 // plan decides about a class and notes the decisions.
 func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 	if m.boot.plan.Skip[class] {
-		m.warn("%ss are not merged: systemd.%s=0 on the kernel command line", class, class)
+		m.warnSkipped(class)
 		return &plan.Merge{Class: class}, nil
 	}
 	input, err := m.observe(class)
 	if err != nil {
-		return nil, err
+		m.warn("%v", err)
 	}
-	for _, warning := range input.Settings.Warnings {
-		m.warn("%s", warning)
-	}
+	m.warnSettings(class)
 	merge, err := plan.PlanMerge(input)
 	if err != nil {
 		return nil, err
@@ -145,8 +153,28 @@ func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 	for _, overlay := range merge.Overlays {
 		record.Hierarchies = append(record.Hierarchies, overlay.Hierarchy)
 	}
-	m.report.Merges = append(m.report.Merges, record)
+	m.record(func() { m.report.Merges = append(m.report.Merges, record) })
 	return merge, nil
+}
+
+func (b *boot) warnSkipped(class osrelease.Class) {
+	b.warn("%ss are not merged: systemd.%s=0 on the kernel command line", class, class)
+}
+
+// warnSettings tells about files that do not count, as they are seen now: a
+// sysext or confext may bring some, and the real root will read them.
+func (m *merger) warnSettings(class osrelease.Class) {
+	seen, err := extension.ReadSettings(m.root, class)
+	if err != nil {
+		m.warn("%v", err)
+		return
+	}
+	for _, warning := range seen.Warnings {
+		m.warn("%s", warning)
+	}
+	if counts := m.settings[class]; seen.Mutable != counts.Mutable || seen.ImagePolicy != counts.ImagePolicy {
+		m.warn("an extension changes %s.conf: the real root will merge again", class)
+	}
 }
 
 func (m *merger) apply(merge *plan.Merge) error {
@@ -158,7 +186,11 @@ func (m *merger) apply(merge *plan.Merge) error {
 		if err != nil {
 			return err
 		}
-		m.report.MountIDs[overlay.Hierarchy] = id
+		if overlay.Upper != "" && observe.IsReadOnly(overlay.Target) {
+			// The kernel does so by itself, for example when the disk is full.
+			m.warn("%s takes no writes: the kernel could not use %s", overlay.Hierarchy, overlay.Work)
+		}
+		m.record(func() { m.report.MountIDs[overlay.Hierarchy] = id })
 		m.log.Printf(bootlog.Info, "merged %ss into %s: %v", merge.Class, overlay.Hierarchy, merge.Names)
 	}
 	return nil

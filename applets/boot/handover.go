@@ -18,57 +18,71 @@ import (
 // handOver switches to the new root and executes its init. It returns only
 // with an error.
 func (b *boot) handOver(arguments []string) error {
-	end := b.report.Begin("hand over")
-	root, err := rootdir.Open(newRoot)
+	var switched apply.Handover
+	err := b.step("hand over", func() (err error) {
+		switched, err = b.switchRoot()
+		return err
+	})
 	if err != nil {
 		return err
+	}
+	return b.execute(arguments, switched)
+}
+
+func (b *boot) switchRoot() (apply.Handover, error) {
+	root, err := rootdir.Open(newRoot)
+	if err != nil {
+		return apply.Handover{}, err
 	}
 	err = apply.CheckInit(root, b.plan.Init)
 	root.Close()
 	if err != nil {
-		return err
+		return apply.Handover{}, err
 	}
 	// Nobody may open a file of the initramfs any more.
 	b.loader.Stop()
-	for module, took := range b.loader.Times() {
-		reason := b.reasons[module]
-		if reason == "" {
-			reason = "needed by another module"
+	b.record(func() {
+		for module, took := range b.loader.Times() {
+			reason := b.reasons[module]
+			if reason == "" {
+				reason = "needed by another module"
+			}
+			b.report.AddModule(module, reason, took)
 		}
-		b.report.AddModule(module, reason, took)
-	}
+	})
 	if err := apply.MoveMounts(newRoot, []string{"/dev", "/sys", "/proc"}); err != nil {
-		return err
+		return apply.Handover{}, err
 	}
-	switched, err := apply.SwitchRoot(newRoot)
-	if err != nil {
-		return err
-	}
-	end(nil)
-	return b.execute(arguments, switched)
+	return apply.SwitchRoot(newRoot)
 }
 
 // execute closes the record and becomes the real root's init.
 func (b *boot) execute(arguments []string, switched apply.Handover) error {
-	b.report.Handover = &bootreport.Handover{
+	handover := &bootreport.Handover{
 		Way: switched.Way, LeftOver: append([]string{}, switched.LeftOver...), Init: b.plan.Init,
 		HelperMounts:  append([]string{}, helperMounts()...),
 		MemoryUsedKiB: observe.Memory("MemTotal") - observe.Memory("MemAvailable"),
 	}
+	b.record(func() { b.report.Handover = handover })
 	if len(switched.LeftOver) > 0 {
 		b.warn("the initramfs was not freed: %s", strings.Join(switched.LeftOver, " "))
 	}
-	b.report.End()
-	if err := b.report.Write(bootreport.Path); err != nil {
+	var err error
+	b.record(func() {
+		b.report.End()
+		err = b.report.Write(b.reportFile)
+	})
+	if err != nil {
 		b.warn("write report: %v", err)
 	}
 	b.log.Printf(bootlog.Notice, "%s after %.0f ms; executing %s", switched.Way,
 		b.report.EndedMS-b.report.StartedMS, b.plan.Init)
+	b.deadline.Stop()
+	b.stopIfFailed()
 	b.restorePanic()
 	b.log.Close()
-	b.deadline.Stop()
 	program := append([]string{b.plan.Init}, arguments[1:]...)
-	err := unix.Exec(b.plan.Init, program, os.Environ())
+	err = unix.Exec(b.plan.Init, program, os.Environ())
 	b.log = bootlog.Open()
 	return fmt.Errorf("execute %s: %w", b.plan.Init, err)
 }

@@ -39,9 +39,11 @@ func (b *boot) openUsr(found devices) error {
 	if _, err := apply.OpenVerity(b.dm, verity); err != nil {
 		return err
 	}
-	b.report.Usr = &bootreport.Usr{
-		Data: data.Node(), Hash: hash.Node(), UUID: verity.UUID, RootHash: hex.EncodeToString(verity.Table.RootHash),
-	}
+	b.record(func() {
+		b.report.Usr = &bootreport.Usr{
+			Data: data.Node(), Hash: hash.Node(), UUID: verity.UUID, RootHash: hex.EncodeToString(verity.Table.RootHash),
+		}
+	})
 	return nil
 }
 
@@ -72,7 +74,7 @@ func (b *boot) mountRoot(found devices) error {
 	if err := apply.MountFileSystem(fsType, found.root.Node(), newRoot, b.plan.Root); err != nil {
 		return fmt.Errorf("mount root: %w", err)
 	}
-	b.report.Root = &bootreport.Root{Device: found.root.Node(), FileSystem: fsType}
+	b.record(func() { b.report.Root = &bootreport.Root{Device: found.root.Node(), FileSystem: fsType} })
 
 	const usrDevice = "/dev/mapper/" + plan.UsrName
 	if fsType, err = b.fileSystem(usrDevice, b.plan.Usr.Mount.Type); err != nil {
@@ -81,7 +83,7 @@ func (b *boot) mountRoot(found devices) error {
 	if err := apply.MountFileSystem(fsType, usrDevice, newRoot+"/usr", b.plan.Usr.Mount); err != nil {
 		return fmt.Errorf("mount /usr: %w", err)
 	}
-	b.report.Usr.FileSystem = fsType
+	b.record(func() { b.report.Usr.FileSystem = fsType })
 	b.log.Printf(bootlog.Info, "/usr is verified (%s)", fsType)
 	return apply.MoveRun(newRoot)
 }
@@ -97,9 +99,18 @@ func (b *boot) fileSystem(node, wanted string) (string, error) {
 		if !info.Kind.IsFileSystem() {
 			return "", notMountable(info.Kind)
 		}
-		wanted = string(info.Kind)
+		wanted = mountType(info.Kind)
 	}
 	return wanted, b.load(wanted)
+}
+
+// mountType returns the driver for what a device holds: ext4 is also the one for
+// its forerunners, and the only one for them that kernels are built with.
+func mountType(kind superblock.Kind) string {
+	if kind == superblock.Ext2 || kind == superblock.Ext3 {
+		kind = superblock.Ext4
+	}
+	return string(kind)
 }
 
 func notMountable(kind superblock.Kind) error {

@@ -36,11 +36,12 @@ func CheckInit(root *rootdir.Root, program string) error {
 }
 
 // MoveMounts moves the kernel's file systems to their places below the new
-// root; targets that are missing are made. The mounts stay the same mounts.
+// root; targets that are missing are made, links are refused. The mounts stay
+// the same mounts.
 func MoveMounts(newRoot string, mounts []string) error {
 	for _, source := range mounts {
 		target := path.Join(newRoot, source)
-		if err := os.MkdirAll(target, 0o755); err != nil {
+		if err := makeMountPoint(target); err != nil {
 			return err
 		}
 		if err := mountapi.Move(source, target); err != nil {
@@ -119,18 +120,19 @@ func openInitramfs(newRoot string) (*os.File, error) {
 func empty(directory *os.File) []string {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(directory.Fd()), &st); err != nil {
-		return []string{"/: " + err.Error()}
+		return []string{directory.Name() + ": " + err.Error()}
 	}
 	removeBelow(int(directory.Fd()), st.Dev, 0)
 	left, err := directory.Readdirnames(-1)
 	if err != nil {
-		return []string{"/: " + err.Error()}
+		return []string{directory.Name() + ": " + err.Error()}
 	}
 	slices.Sort(left)
 	return left
 }
 
-// maxDepth bounds the recursion; an image is a few levels deep.
+// maxDepth bounds the recursion; an image is a few levels deep, as is what the
+// kernel leaves in a work directory.
 const maxDepth = 64
 
 func removeBelow(fd int, device uint64, depth int) {

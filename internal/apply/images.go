@@ -34,15 +34,7 @@ type Workspace struct {
 	// opened maps images to what Open returned before: an image is opened once,
 	// even if it is looked at in two rounds.
 	opened map[string]openedImage
-	// mapped lists root hashes with a device of this call.
-	mapped map[string]mapping
 	count  int
-}
-
-// mapping is a dm-verity device and its name.
-type mapping struct {
-	name string
-	node string
 }
 
 type openedImage struct {
@@ -57,7 +49,7 @@ func NewWorkspace(at string, root *rootdir.Root, dm *devmapper.Control, loadModu
 		return nil, fmt.Errorf("make workspace: %w", err)
 	}
 	return &Workspace{Path: at, root: root, dm: dm, loadModule: loadModule,
-		opened: map[string]openedImage{}, mapped: map[string]mapping{}}, nil
+		opened: map[string]openedImage{}}, nil
 }
 
 // Close detaches the workspace. What overlays use stays alive.
@@ -136,61 +128,51 @@ func (w *Workspace) mountPlain(image extension.Image, file *os.File, at string) 
 	return w.mountDevice(image, loop.Path, at)
 }
 
+// mountVerity mounts an image through a dm-verity device of its own.
 func (w *Workspace) mountVerity(image extension.Image, file *os.File, at string) error {
-	hash := fmt.Sprintf("%x", image.Dissected.RootHash)
-	known, shared := w.mapped[hash]
-	if !shared {
-		var err error
-		if known, err = w.openVerity(image.Dissected, file); err != nil {
-			return err
-		}
-	}
-	err := w.mountDevice(image, known.node, at)
-	if shared {
+	name, node, err := w.openVerity(image.Dissected, file)
+	if err != nil {
 		return err
 	}
+	err = w.mountDevice(image, node, at)
 	// Like systemd: the device goes with its last user, and at once if it has none.
-	err = errors.Join(err, w.dm.RemoveWhenUnused(known.name))
-	if err == nil {
-		w.mapped[hash] = known
-	}
-	return err
+	return errors.Join(err, w.dm.RemoveWhenUnused(name))
 }
 
 // openVerity sets dm-verity up over two loop devices, one for each area.
-func (w *Workspace) openVerity(image *ddi.Image, file *os.File) (mapping, error) {
+func (w *Workspace) openVerity(image *ddi.Image, file *os.File) (name, node string, err error) {
 	block := make([]byte, veritytable.SuperblockSize)
 	if _, err := file.ReadAt(block, image.Hash.Offset); err != nil {
-		return mapping{}, fmt.Errorf("read its verity superblock: %w", err)
+		return "", "", fmt.Errorf("read its verity superblock: %w", err)
 	}
 	s, err := veritytable.ParseSuperblock(block)
 	if err == nil {
 		err = s.Check(image.Data.Size, image.Hash.Size, 0)
 	}
 	if err != nil {
-		return mapping{}, fmt.Errorf("its verity superblock: %w", err)
+		return "", "", err
 	}
 	data := io.NewSectionReader(file, image.Data.Offset, image.Data.Size)
 	tree := io.NewSectionReader(file, image.Hash.Offset, image.Hash.Size)
 	if err := hashtree.CheckPath(s, 0, image.RootHash, data, tree, 0); err != nil {
-		return mapping{}, err
+		return "", "", err
 	}
 	dataLoop, err := loopdev.Attach(file, image.Data.Offset, image.Data.Size, min(4096, s.DataBlockSize))
 	if err != nil {
-		return mapping{}, err
+		return "", "", err
 	}
 	defer dataLoop.Close()
 	hashLoop, err := loopdev.Attach(file, image.Hash.Offset, image.Hash.Size, min(4096, s.HashBlockSize))
 	if err != nil {
-		return mapping{}, err
+		return "", "", err
 	}
 	defer hashLoop.Close()
 	v, err := plan.PlanImageVerity(image, s, dataLoop.Number(), hashLoop.Number())
 	if err != nil {
-		return mapping{}, err
+		return "", "", err
 	}
 	device, err := OpenVerity(w.dm, v)
-	return mapping{name: v.Name, node: device.Node()}, err
+	return v.Name, device.Node(), err
 }
 
 // mountDevice mounts a file system read-only, without replaying its journal.

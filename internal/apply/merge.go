@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -89,7 +90,8 @@ func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error
 		if err := os.Chmod(o.Upper, os.FileMode(o.Permissions)); err != nil {
 			return nil, err
 		}
-		options = append(options, mountapi.Option{Key: "upperdir", Value: o.Upper}, mountapi.Option{Key: "workdir", Value: o.Work})
+		options = append(options, mountapi.Option{Key: "upperdir", Value: escapeDirectory(o.Upper)},
+			mountapi.Option{Key: "workdir", Value: escapeDirectory(o.Work)})
 		options = append(options, writableOptions...)
 		attributes |= mountapi.NoATime
 	}
@@ -101,7 +103,7 @@ func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error
 	// nobody has looked into it through the overlay.
 	major, minor, err := mount.DeviceNumber()
 	if err == nil {
-		err = os.WriteFile(path.Join(metadata, "dev"), fmt.Appendf(nil, "%d:%d\n", major, minor), 0o644)
+		err = writeMetadataFile(metadata, "dev", fmt.Sprintf("%d:%d\n", major, minor))
 	}
 	if err != nil {
 		mount.Close()
@@ -120,6 +122,10 @@ func layerOptions(layers []string) []mountapi.Option {
 	return options
 }
 
+// escapeDirectory writes a path for upperdir and workdir: unlike in lowerdir+, the
+// kernel takes a backslash there as an escape, however the option comes.
+func escapeDirectory(path string) string { return strings.ReplaceAll(path, `\`, `\\`) }
+
 func writeMetadata(top, metadata string, m *plan.Merge, o plan.Overlay) error {
 	if err := os.MkdirAll(metadata, 0o755); err != nil {
 		return err
@@ -136,12 +142,21 @@ func writeMetadata(top, metadata string, m *plan.Merge, o plan.Overlay) error {
 		files["work_dir"] = escapeC(o.WorkInside) + "\n"
 	}
 	for name, text := range files {
-		if err := os.WriteFile(path.Join(metadata, name), []byte(text), 0o644); err != nil {
+		if err := writeMetadataFile(metadata, name, text); err != nil {
 			return err
 		}
 	}
-	// The umask of PID 1 is not ours to trust.
 	return errors.Join(os.Chmod(metadata, 0o755), os.Chmod(top, os.FileMode(o.Permissions)))
+}
+
+// writeMetadataFile writes a file that everybody may read. The umask of PID 1 is
+// not ours to trust.
+func writeMetadataFile(metadata, name, text string) error {
+	file := path.Join(metadata, name)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return err
+	}
+	return os.Chmod(file, 0o644)
 }
 
 // escapeC escapes control characters, quotes and backslashes as in C, which is
@@ -162,21 +177,33 @@ func escapeC(text string) string {
 	return b.String()
 }
 
-// prepareWork makes the work directory. What an earlier boot left in it is
-// cleaned by the kernel. A link in its place is not followed.
+// prepareWork makes the work directory, or empties the one that an earlier boot
+// left: the kernel cleans up two levels and then makes the overlay read-only
+// without a word. No overlay may be using it. Links are not followed, neither
+// in its place nor below, and other file systems are left alone.
 func prepareWork(work string) error {
 	err := os.Mkdir(work, 0o700)
 	if !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	info, err := os.Lstat(work)
+	parent, err := unix.Open(path.Dir(work), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return &os.PathError{Op: "open", Path: path.Dir(work), Err: err}
 	}
-	if !info.IsDir() {
-		return fmt.Errorf("work directory %s: %w", work, unix.ENOTDIR)
+	defer unix.Close(parent)
+	fd, err := unix.Openat2(parent, path.Base(work), &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV | unix.RESOLVE_BENEATH,
+	})
+	if err != nil {
+		return fmt.Errorf("work directory %s: %w", work, err)
 	}
-	return nil
+	directory := os.NewFile(uintptr(fd), work)
+	defer directory.Close()
+	if left := empty(directory); len(left) > 0 {
+		return fmt.Errorf("work directory %s: cannot remove what an earlier boot left: %s", work, strings.Join(left, " "))
+	}
+	return directory.Chmod(0o700)
 }
 
 // attachOverlay makes a staged overlay visible. The metadata of a writable one
@@ -207,23 +234,34 @@ func attachOverlay(mount *mountapi.Mount, class osrelease.Class, o plan.Overlay)
 // metadata, in its place: the upper directory as the top layer, then the
 // planned ones. The returned function takes it away again.
 func (w *Workspace) Preview(o plan.Overlay, class osrelease.Class) (remove func() error, err error) {
-	if err := w.loadModule("overlay"); err != nil {
-		return nil, err
-	}
 	layers := o.Layers
 	if o.Upper != "" {
 		layers = append([]string{o.Upper}, layers...)
 	}
-	if len(layers) < 2 {
+	if len(layers) == 0 || len(layers) == 1 && layers[0] == o.Target {
 		// Nothing lies over the host's directory.
 		return func() error { return nil }, nil
 	}
-	mount, err := mountapi.New("overlay", "preroot", layerOptions(layers), mountapi.ReadOnly|mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
-	if err != nil {
-		return nil, fmt.Errorf("preview %s: %w", o.Hierarchy, err)
-	}
-	if err := mount.MoveTo(o.Target); err != nil {
-		return nil, fmt.Errorf("preview %s: %w", o.Hierarchy, err)
+	if err := w.preview(o.Target, layers); err != nil {
+		return nil, fmt.Errorf("preview %ss in %s: %w", class, o.Hierarchy, err)
 	}
 	return func() error { return mountapi.Detach(o.Target) }, nil
+}
+
+func (w *Workspace) preview(target string, layers []string) error {
+	if err := w.loadModule("overlay"); err != nil {
+		return err
+	}
+	// Without an upper directory the kernel wants two layers at least.
+	w.count++
+	nothing := fmt.Sprintf("%s/nothing%d", w.Path, w.count)
+	if err := errors.Join(os.Mkdir(nothing, 0o755), os.MkdirAll(target, 0o755)); err != nil {
+		return err
+	}
+	mount, err := mountapi.New("overlay", "preroot", layerOptions(append(slices.Clone(layers), nothing)),
+		mountapi.ReadOnly|mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
+	if err != nil {
+		return err
+	}
+	return mount.MoveTo(target)
 }

@@ -4,6 +4,7 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -55,9 +56,36 @@ func isMountPoint(path string) bool {
 	return here.Dev != above.Dev
 }
 
-// MountFileSystem mounts node, which holds fsType, at target.
+// MountFileSystem mounts node, which holds fsType, at target, which is made when
+// missing and must not be a link: below a root that anybody may have written to
+// it could lead out of it, and the real root would find something else there.
 func MountFileSystem(fsType, node, target string, fs plan.FileSystem) error {
+	if err := makeMountPoint(target); err != nil {
+		return err
+	}
 	return mountapi.Attach(fsType, node, target, fs.Options, fs.Attributes)
+}
+
+// makeMountPoint makes sure that a directory of the name is there, and not a
+// link to one. The directory above it must exist.
+func makeMountPoint(target string) error {
+	err := os.Mkdir(target, 0o755)
+	if err == nil {
+		return os.Chmod(target, 0o755)
+	}
+	if !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make mount point: %w", err)
+	}
+	info, err := os.Lstat(target)
+	switch {
+	case err != nil:
+		return fmt.Errorf("make mount point: %w", err)
+	case info.Mode()&os.ModeSymlink != 0:
+		return fmt.Errorf("make mount point: %s is a symbolic link; it must be a directory", target)
+	case !info.IsDir():
+		return fmt.Errorf("make mount point: %s: %w", target, unix.ENOTDIR)
+	}
+	return nil
 }
 
 // OpenConsole makes the kernel's console standard input, output and error, for

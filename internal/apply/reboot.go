@@ -25,10 +25,22 @@ func RestartOnPanic(seconds string) (restore func()) {
 	return func() { _ = os.WriteFile(panicTimeout, old, 0) }
 }
 
+// syncTime bounds the wait for dirty data: a disk that does not answer must not
+// keep the machine from restarting.
+const syncTime = 15 * time.Second
+
 // Reboot writes what is in memory to disk and restarts the machine. It returns
 // only if the kernel refuses.
 func Reboot() error {
-	unix.Sync()
+	written := make(chan struct{})
+	go func() {
+		unix.Sync()
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(syncTime):
+	}
 	return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 }
 

@@ -69,13 +69,21 @@ func readFirstBlock(node string, size int) error {
 	return nil
 }
 
-// linkDevice makes the link that udev would make.
+// linkDevice makes the link that udev would make. One that is left of an earlier
+// device of the name is replaced.
 func linkDevice(name string, device devmapper.Device) error {
-	link := "/dev/mapper/" + name
-	if err := os.Symlink(fmt.Sprintf("../dm-%d", device.Minor), link); err != nil && !errors.Is(err, os.ErrExist) {
+	link, target := "/dev/mapper/"+name, fmt.Sprintf("../dm-%d", device.Minor)
+	err := os.Symlink(target, link)
+	if !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return nil
+	if old, err := os.Readlink(link); err == nil && old == target {
+		return nil
+	}
+	if err := os.Remove(link); err != nil {
+		return err
+	}
+	return os.Symlink(target, link)
 }
 
 // udevRecord is what makes the udev of the real root accept a device that was

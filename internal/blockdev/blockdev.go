@@ -82,9 +82,13 @@ func readLine(file string) string {
 	return line
 }
 
-func readNumber(file string) int64 {
-	number, err := strconv.ParseInt(readLine(file), 10, 64)
-	if err != nil || number > 1<<52 {
+func readNumber(file string) int64 { return parseNumber(readLine(file)) }
+
+func parseNumber(text string) int64 {
+	number, err := strconv.ParseInt(text, 10, 64)
+	// In sectors of 512 bytes, this is what fits 64 bits of bytes, and more than
+	// there is.
+	if err != nil || number < 0 || number > 1<<52 {
 		return 0
 	}
 	return number

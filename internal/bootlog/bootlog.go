@@ -42,55 +42,69 @@ const (
 type Logger struct {
 	mu  sync.Mutex
 	out io.Writer
+	// kernel says that out is the kernel's log, and its settings may be changed.
+	kernel bool
 }
 
 // Open writes to /dev/kmsg and lifts the kernel's rate limit for it, which
 // would drop records of a busy boot; Close puts the limit back. A kernel
 // without /dev/kmsg logs nowhere.
 func Open() *Logger {
-	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0)
+	limitRate("on")
 	file, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 	if err != nil {
 		return &Logger{}
 	}
-	return &Logger{out: file}
+	return &Logger{out: file, kernel: true}
 }
 
-// New writes records to out, one Write each; for tests.
+// New writes records to out, one Write each; for tests. It changes nothing
+// else.
 func New(out io.Writer) *Logger { return &Logger{out: out} }
 
 // Close ends the logging and restores the kernel's default rate limit.
 func (l *Logger) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.kernel {
+		limitRate("ratelimit")
+	}
 	if closer, ok := l.out.(io.Closer); ok {
-		_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("ratelimit\n"), 0)
 		closer.Close()
 	}
-	l.out = nil
+	l.out, l.kernel = nil, false
 }
 
-// Printf writes a record a line of the text. Control characters, which may
-// come from a disk or a command line, are replaced.
+// limitRate sets how the kernel treats what programs log. Where the kernel's
+// command line has set it (printk.devkmsg=), it stays so.
+func limitRate(mode string) {
+	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte(mode+"\n"), 0)
+}
+
+// Printf writes a record a line of the text; a line break at its end adds none.
+// What cannot be printed, which may come from a disk or a command line, is
+// replaced, and what is too long for a record is cut.
 func (l *Logger) Printf(priority Priority, format string, arguments ...any) {
+	text := strings.TrimSuffix(fmt.Sprintf(format, arguments...), "\n")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.out == nil {
 		return
 	}
-	for _, line := range strings.Split(fmt.Sprintf(format, arguments...), "\n") {
-		record := fmt.Sprintf("<%d>preroot: %s", facilityDaemon|int(priority), printable(line))
-		if len(record) > maxRecord {
-			record = record[:maxRecord]
-		}
-		_, _ = io.WriteString(l.out, record+"\n")
+	for line := range strings.SplitSeq(text, "\n") {
+		record := fmt.Sprintf("<%d>preroot: %s", facilityDaemon|int(priority), Printable(line))
+		_, _ = io.WriteString(l.out, cut(record, maxRecord)+"\n")
 	}
 }
 
 // Fail writes text for a person who looks at a console: raised over any quiet
 // setting, and broken into lines that fit 80 columns beside the time stamp.
 func (l *Logger) Fail(text string) {
-	ShowOnConsoles()
+	l.mu.Lock()
+	if l.kernel {
+		ShowOnConsoles()
+	}
+	l.mu.Unlock()
 	for _, line := range WrapLines(text, screenWidth) {
 		l.Printf(Error, "%s", line)
 	}
@@ -101,34 +115,4 @@ func (l *Logger) Fail(text string) {
 func ShowOnConsoles() {
 	const consoleLevelAction, upToInfo = 8, 7
 	_, _, _ = unix.Syscall(unix.SYS_SYSLOG, consoleLevelAction, 0, upToInfo)
-}
-
-func printable(line string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, line)
-}
-
-// WrapLines breaks text at blanks into lines of at most width bytes; longer
-// words get a line of their own. Line breaks in the text stay.
-func WrapLines(text string, width int) []string {
-	var lines []string
-	for _, paragraph := range strings.Split(text, "\n") {
-		line := ""
-		for _, word := range strings.Fields(paragraph) {
-			if line != "" && len(line)+1+len(word) > width {
-				lines = append(lines, line)
-				line = "  "
-			}
-			if strings.TrimSpace(line) != "" {
-				line += " "
-			}
-			line += word
-		}
-		lines = append(lines, line)
-	}
-	return lines
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +47,9 @@ type Report struct {
 	Warnings []string          `json:"warnings"`
 	// Failure is the message the boot ended with; empty if it went well.
 	Failure string `json:"failure,omitempty"`
+
+	// kernelBefore is the processor time in the kernel when PID 1 began.
+	kernelBefore time.Duration
 }
 
 // Step is one part of the boot.
@@ -112,8 +114,9 @@ type Handover struct {
 
 // New starts a record now.
 func New(kernel, commandLine, profile string) *Report {
+	_, before := processorTime()
 	return &Report{
-		Version: 1, Kernel: kernel, CommandLine: commandLine, Profile: profile, StartedMS: now(),
+		Version: 1, Kernel: kernel, CommandLine: commandLine, Profile: profile, StartedMS: now(), kernelBefore: before,
 		Steps: []Step{}, Modules: []Module{}, Merges: []Merge{}, Warnings: []string{}, MountIDs: map[string]uint64{},
 	}
 }
@@ -151,11 +154,19 @@ func (r *Report) AddModule(name, reason string, took time.Duration) {
 // End notes the end and the processor time used.
 func (r *Report) End() {
 	r.EndedMS = now()
+	user, kernel := processorTime()
+	r.UserMS, r.KernelMS = milliseconds(user), milliseconds(kernel-r.kernelBefore)
+}
+
+// processorTime is what this process has used so far. PID 1 was the kernel's
+// own start before it became a program, so its time in the kernel does not
+// begin at zero; its time in user space does.
+func processorTime() (user, kernel time.Duration) {
 	var usage unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &usage) == nil {
-		r.UserMS = milliseconds(time.Duration(usage.Utime.Nano()))
-		r.KernelMS = milliseconds(time.Duration(usage.Stime.Nano()))
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0, 0
 	}
+	return time.Duration(usage.Utime.Nano()), time.Duration(usage.Stime.Nano())
 }
 
 // Write writes the report as JSON, replacing the file as a whole.
@@ -184,47 +195,4 @@ func Read(text []byte) (*Report, error) {
 		return nil, fmt.Errorf("read report: version %d is unknown", r.Version)
 	}
 	return &r, nil
-}
-
-// Text renders the report for a person, a line a fact, 80 columns where the
-// values allow.
-func (r *Report) Text() string {
-	var b strings.Builder
-	outcome := "booted"
-	if r.Failure != "" {
-		outcome = "failed: " + r.Failure
-	}
-	fmt.Fprintf(&b, "preroot (%s) on Linux %s: %s\n", r.Profile, r.Kernel, outcome)
-	fmt.Fprintf(&b, "from %.0f to %.0f ms: %.0f ms, of which %.0f ms own code, %.0f ms in the kernel\n",
-		r.StartedMS, r.EndedMS, r.EndedMS-r.StartedMS, r.UserMS, r.KernelMS)
-	if r.Usr != nil {
-		fmt.Fprintf(&b, "/usr: %s with hash tree on %s (%s), verified\n  root hash %s\n", r.Usr.Data, r.Usr.Hash, r.Usr.FileSystem, r.Usr.RootHash)
-	}
-	if r.Root != nil {
-		fmt.Fprintf(&b, "/: %s (%s)\n", r.Root.Device, r.Root.FileSystem)
-	}
-	for _, m := range r.Merges {
-		fmt.Fprintf(&b, "%s, Mutable=%s: %s\n", m.Class, m.Mutable, strings.Join(m.Hierarchies, " "))
-		for _, d := range m.Decisions {
-			mark := "+"
-			if !d.Accepted {
-				mark = "-"
-			}
-			fmt.Fprintf(&b, "  %s %s  %s\n      %s; %s, signature %s\n", mark, d.Name, d.Path, d.Reason, d.Protection, d.Signature)
-		}
-	}
-	for _, s := range r.Steps {
-		fmt.Fprintf(&b, "  %9.1f ms  %7.1f ms  %s", s.StartMS, s.DurationMS, s.Name)
-		if s.Error != "" {
-			fmt.Fprintf(&b, ": %s", s.Error)
-		}
-		b.WriteByte('\n')
-	}
-	for _, m := range r.Modules {
-		fmt.Fprintf(&b, "  module %-16s %7.1f ms  %s\n", m.Name, m.LoadMS, m.Reason)
-	}
-	for _, w := range r.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", w)
-	}
-	return b.String()
 }

@@ -26,6 +26,7 @@ const (
 	typeUsrVerity     = "77ff5f63-e7b6-4633-acf4-1565b864c0e6"
 	typeUsrSignature  = "e7bb33fb-06cf-4e81-8273-e543b413e2e2"
 	typeRootARM64     = "b921b045-1df0-41c3-af44-4c6f280d3fae"
+	typeRootARM       = "69dad710-2ce4-4e3c-b16c-21a1d49abed3"
 	typeRootX86       = "44479540-f297-41b2-9af7-d131d5f0458a"
 	typeGeneric       = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 	typeESP           = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
@@ -149,6 +150,8 @@ func TestChoosesPartition(t *testing.T) {
 		"native before newer":      {osrelease.ClassConfext, "amd64", []gpttest.Partition{partition(typeRootARM64, a, "9"), partition(typeRoot, b, "1")}, b, false},
 		"native first":             {osrelease.ClassConfext, "arm64", []gpttest.Partition{partition(typeRootARM64, a, "1"), partition(typeRoot, b, "9")}, a, false},
 		"secondary before foreign": {osrelease.ClassConfext, "amd64", []gpttest.Partition{partition(typeRootARM64, a, "9"), partition(typeRootX86, b, "1")}, b, false},
+		"arm on arm64":             {osrelease.ClassConfext, "arm64", []gpttest.Partition{partition(typeRoot, a, "9"), partition(typeRootARM, b, "1")}, b, false},
+		"arm on amd64":             {osrelease.ClassConfext, "amd64", []gpttest.Partition{partition(typeRootARM64, a, "9"), partition(typeRootARM, b, "1")}, a, false},
 		"lone foreign one":         {osrelease.ClassConfext, "amd64", []gpttest.Partition{partition(typeRootARM64, a, "")}, a, false},
 		"unknown machine":          {osrelease.ClassConfext, "wasm", []gpttest.Partition{partition(typeRoot, a, "")}, a, false},
 		"emptied one":              {osrelease.ClassConfext, "amd64", []gpttest.Partition{partition(typeRoot, a, "_empty"), partition(typeRoot, b, "0")}, b, false},

@@ -1,7 +1,10 @@
 package ddi
 
 import (
+	"bytes"
 	"encoding/hex"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 )
@@ -40,6 +43,7 @@ func TestParseSignaturePartitionRefuses(t *testing.T) {
 		"nothing":                  {"", "is empty"},
 		"zeros":                    {strings.Repeat("\x00", 4096), "is empty"},
 		"too large":                {"{" + good + "}" + strings.Repeat("\x00", 4<<20), "at most 4194304"},
+		"NUL in front":             {"\x00{" + good + "}", "text goes on behind a NUL byte"},
 		"NUL inside":               {"{" + good + "}\x00 ", "text goes on behind a NUL byte"},
 		"array":                    {"[" + `"rootHash"` + "]", "not a JSON object"},
 		"text":                     {"junk", "not a JSON object"},
@@ -70,6 +74,31 @@ func TestParseSignaturePartitionRefuses(t *testing.T) {
 				t.Errorf("error has %d characters: %v", len(err.Error()), err)
 			}
 		})
+	}
+}
+
+func TestSignaturePartitionLimits(t *testing.T) {
+	for _, digits := range []int{32, 128} {
+		text := `{"rootHash":"` + strings.Repeat("ab", digits/2) + `","signature":"REVS"}`
+		content := append([]byte(text), make([]byte, 4<<20-len(text))...)
+		if s, err := readSignature(bytes.NewReader(content), Area{Size: 4 << 20}); err != nil || len(s.RootHash) != digits/2 {
+			t.Errorf("root hash of %d digits in 4 MiB: %v, %v", digits, s, err)
+		}
+	}
+}
+
+// The size comes from a partition table: it must be refused before memory is asked for.
+func TestSignaturePartitionIsBoundedBeforeReading(t *testing.T) {
+	broken := errors.New("medium error")
+	_, err := readSignature(failing{broken}, Area{Size: 1 << 62})
+	if err == nil || errors.Is(err, broken) || !strings.Contains(err.Error(), "4611686018427387904 bytes, at most 4194304") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := readSignature(failing{broken}, Area{Size: 4096}); !errors.Is(err, broken) {
+		t.Errorf("error %v, want the medium error", err)
+	}
+	if _, err := readSignature(strings.NewReader("{"), Area{Size: 4096}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("error %v, want an unexpected end", err)
 	}
 }
 

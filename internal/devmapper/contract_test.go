@@ -209,8 +209,8 @@ func TestErrorsSayWhatWasRefused(t *testing.T) {
 	for want, err := range map[string]error{
 		`activate device "usr": invalid argument`: &devmapper.Error{
 			Command: devmapper.CommandResume, Device: "usr", Errno: unix.EINVAL},
-		`load table "usr": invalid argument (verity: Invalid root digest (-EINVAL))`: &devmapper.Error{
-			Command: devmapper.CommandLoad, Device: "usr", Errno: unix.EINVAL, KernelLog: "verity: Invalid root digest (-EINVAL)"},
+		`load table "usr": invalid argument (verity: Invalid root digest)`: &devmapper.Error{
+			Command: devmapper.CommandLoad, Device: "usr", Errno: unix.EINVAL, KernelLog: "verity: Invalid root digest"},
 	} {
 		if err.Error() != want || !errors.Is(err, unix.EINVAL) {
 			t.Errorf("%v, want %s", err, want)

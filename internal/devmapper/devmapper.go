@@ -15,6 +15,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/kernellog"
 )
 
 // ControlPath is the node of the control device.
@@ -139,13 +141,13 @@ func (c *Control) Create(name, uuid string, target Target) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	log := openKernelLog()
-	defer log.close()
+	log := kernellog.Now()
+	defer log.Close()
 	device, err := c.activate(name, target)
 	if err != nil {
 		if refused, ok := errors.AsType[*Error](err); ok {
 			empty := describe(created)
-			refused.KernelLog = log.reason(empty.Major, empty.Minor)
+			refused.KernelLog = reason(log.Complaints(), empty.Major, empty.Minor)
 		}
 		// The first error counts. Whoever has just opened the device, as udev
 		// may, must not keep it.

@@ -1,51 +1,45 @@
 package devmapper
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
-func TestComplaint(t *testing.T) {
+func TestReason(t *testing.T) {
 	for _, test := range []struct {
-		record, want string
-		own          bool
+		complaints []string
+		want       string
 	}{
-		{"3,700,8123456,-;device-mapper: table: 253:1: verity: Data device lookup failed (-ENOENT)\n",
-			"verity: Data device lookup failed (-ENOENT)", true},
-		{"3,700,8123456,-;device-mapper: table: 253:1: verity: Bad\n SUBSYSTEM=block\n DEVICE=b253:1\n", "verity: Bad", true},
-		{"27,700,8123456,-;device-mapper: table: 253:1: verity: with a facility\n", "verity: with a facility", true},
-		{"4,700,8123456,-;device-mapper: verity: a warning\n", "verity: a warning", false},
-		{"3,701,8123457,-;device-mapper: table: 253:12: linear: another device\n", "", false},
-		{"3,701,8123457,-;device-mapper: ioctl: error adding target to table\n", "", false},
-		{"6,702,8123458,-;device-mapper: verity: sha256 using \"sha256-lib\"\n", "", false},
-		{"3,703,8123459,-;preroot: device-mapper: table: 253:1: a quotation\n", "", false},
-		{"x,703;device-mapper: table: 253:1: no priority\n", "", false},
-		{"device-mapper: table: 253:1: no prefix\n", "", false},
-		{"3,1,2,-;", "", false},
-		{"", "", false},
+		{nil, ""},
+		{[]string{"EXT4-fs (vda3): bad", "preroot: device-mapper: table: 253:1: x"}, ""},
+		{[]string{"device-mapper: table: 253:1: verity: Data device lookup failed (-ENOENT)", "device-mapper: ioctl: error adding target to table"},
+			"verity: Data device lookup failed"},
+		{[]string{"device-mapper: table: 253:1: verity: Bad (-EINVAL) thing (-E)"}, "verity: Bad (-EINVAL) thing"},
+		{[]string{"device-mapper: table: 253:1: verity: Bad (-EINVAL), too"}, "verity: Bad (-EINVAL), too"},
+		{[]string{"device-mapper: table: 253:1: verity: Bad (-E x)"}, "verity: Bad (-E x)"},
+		{[]string{"device-mapper: verity: something", "device-mapper: verity: else"}, "verity: else"},
+		// The table of another device does not count, and its own counts before all.
+		{[]string{"device-mapper: table: 253:12: linear: another device", "device-mapper: table: 253:1"}, ""},
+		{[]string{"device-mapper: table: 253:1: own", "device-mapper: verity: 7:0: data block 5 is corrupted"}, "own"},
+		{[]string{"device-mapper: verity: 7:0: data block 5 is corrupted", "device-mapper: table: 253:1: own"}, "own"},
 	} {
-		if got, own := complaint(test.record, 253, 1); got != test.want || own != test.own {
-			t.Errorf("%q: %q, %v; want %q, %v", test.record, got, own, test.want, test.own)
+		if got := reason(test.complaints, 253, 1); got != test.want {
+			t.Errorf("%q: %q, want %q", test.complaints, got, test.want)
 		}
 	}
 }
 
-func FuzzComplaint(f *testing.F) {
-	f.Add("3,700,8123456,-;device-mapper: table: 253:1: verity: Bad\n SUBSYSTEM=block\n")
-	f.Add("6,1,1,-;device-mapper: verity: fine")
-	f.Add(";;\n")
-	f.Fuzz(func(t *testing.T, record string) {
-		text, own := complaint(record, 253, 1)
-		if strings.Contains(text, "\n") || len(text) > len(record) || (own && !strings.Contains(record, "253:1: ")) {
-			t.Errorf("%q: %q, %v", record, text, own)
+func FuzzReason(f *testing.F) {
+	f.Add("device-mapper: table: 253:1: verity: Bad (-EINVAL)\ndevice-mapper: verity: other (-E)")
+	f.Add("device-mapper: ioctl: error adding target to table\nx")
+	f.Fuzz(func(t *testing.T, text string) {
+		complaints := strings.Split(text, "\n")
+		got := reason(complaints, 253, 1)
+		if got != "" && !slices.ContainsFunc(complaints, func(s string) bool {
+			return strings.HasPrefix(s, "device-mapper: ") && strings.Contains(s, got)
+		}) {
+			t.Errorf("%q: %q", text, got)
 		}
 	})
-}
-
-func TestAClosedLogHasNoReason(t *testing.T) {
-	log := kernelLog{-1}
-	if got := log.reason(1, 2); got != "" {
-		t.Error(got)
-	}
-	log.close()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"unsafe"
 
@@ -57,9 +58,11 @@ func ReadIdentity(file *os.File) (Identity, error) {
 	return identity, nil
 }
 
+// microseconds truncates. A time before 1970 is systemd's "infinity", which it
+// writes as the largest number.
 func microseconds(t unix.StatxTimestamp) uint64 {
-	if t.Sec < 0 {
-		return 0
+	if t.Sec < 0 || uint64(t.Sec) >= math.MaxUint64/1_000_000 {
+		return math.MaxUint64
 	}
 	return uint64(t.Sec)*1e6 + uint64(t.Nsec)/1e3
 }

@@ -125,7 +125,8 @@ func (s *Settings) read(root *rootdir.Root, file, section string) error {
 	if parsed == nil {
 		return nil
 	}
-	if value, ok := parsed.Last(section, "Mutable"); ok {
+	// The last one that is a mode counts.
+	for _, value := range parsed.All(section, "Mutable") {
 		if mode, known := mutableMode(value); known {
 			s.Mutable = mode
 		} else {

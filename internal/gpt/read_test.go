@@ -263,8 +263,64 @@ func TestNoTable(t *testing.T) {
 			}
 		})
 	}
+	if _, err := gpt.Read(bytes.NewReader(make([]byte, 1<<20)), 1<<20, 512); err != gpt.ErrNoTable {
+		t.Errorf("zeros: %v, want nothing but ErrNoTable", err)
+	}
 	if _, err := gpt.Read(bytes.NewReader(good), -1, 512); !errors.Is(err, gpt.ErrNoTable) {
 		t.Errorf("Read with a negative size: %v", err)
+	}
+}
+
+// The largest and smallest that is allowed.
+func TestAcceptsTheLimits(t *testing.T) {
+	const sector = 512
+	last := uint64(gpttest.Backup(sample(t, sector).Bytes(), sector))
+	for name, change := range map[string]func(b []byte){
+		"header fills its sector": func(b []byte) { put32(b, sector, 1, 12, 512) },
+		"usable to the end":       func(b []byte) { put64(b, sector, 1, 48, last) },
+		"one usable sector":       func(b []byte) { put64(b, sector, 1, 40, last); put64(b, sector, 1, 48, last) },
+		"one entry":               func(b []byte) { put32(b, sector, 1, 80, 1) },
+		"one large entry":         func(b []byte) { put32(b, sector, 1, 80, 1); put32(b, sector, 1, 84, 4096) },
+		"most entries": func(b []byte) {
+			put32(b, sector, 1, 80, 1024)
+			put32(b, sector, 1, 84, 128)
+			clear(b[1024+16384 : 1024+131072])
+		},
+		"entries at the end": func(b []byte) {
+			put32(b, sector, 1, 80, 4)
+			put64(b, sector, 1, 72, last)
+			copy(b[last*512:], b[1024:1536])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := sample(t, sector)
+			disk.Partitions[2].Data = make([]byte, 200<<10) // room for 1024 entries
+			image := disk.Bytes()
+			last = uint64(gpttest.Backup(image, sector))
+			change(image)
+			gpttest.Seal(image, sector, 1)
+			table, err := gpt.Read(bytes.NewReader(image), int64(len(image)), sector)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if table.FromBackup || len(table.Entries) == 0 || table.Entries[0].Name != "usr-verity" {
+				t.Errorf("table %+v", table)
+			}
+		})
+	}
+}
+
+func TestSmallestDisk(t *testing.T) {
+	image := make([]byte, 3*512)
+	image[450], image[510], image[511] = 0xee, 0x55, 0xaa
+	copy(image[512:], "EFI PART")
+	for field, value := range map[int]uint32{8: 0x10000, 12: 92, 24: 1, 40: 2, 48: 2, 72: 2, 80: 4, 84: 128} {
+		put32(image, 512, 1, field, value)
+	}
+	gpttest.Seal(image, 512, 1)
+	table, err := gpt.Read(bytes.NewReader(image), int64(len(image)), 512)
+	if err != nil || len(table.Entries) != 0 {
+		t.Errorf("table %+v, %v", table, err)
 	}
 }
 
@@ -294,6 +350,25 @@ func TestReadImageRefusesTwoSectorSizes(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "512 and 4096") {
 		t.Errorf("error %v does not name the two sizes", err)
 	}
+}
+
+// A backup for another sector size, hidden in the last bytes, must not win over a primary table.
+func TestReadImagePrefersThePrimary(t *testing.T) {
+	image := sample(t, 4096).Bytes()
+	last := len(image)/512 - 1
+	copy(image[last*512:], sample(t, 512).Bytes()[512:604])
+	put64(image, 512, last, 24, uint64(last))
+	put64(image, 512, last, 72, 3) // four empty entries
+	put32(image, 512, last, 80, 4)
+	gpttest.Seal(image, 512, last)
+	if _, err := gpt.Read(bytes.NewReader(image), int64(len(image)), 512); err != nil {
+		t.Fatalf("the trap does not work: %v", err)
+	}
+	table, err := gpt.ReadImage(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSample(t, table, image, 4096)
 }
 
 func TestTruncatedImageSaysSo(t *testing.T) {
@@ -326,6 +401,13 @@ func TestReadErrorsAreKept(t *testing.T) {
 		if !errors.Is(err, errMedium) || errors.Is(err, gpt.ErrNoTable) {
 			t.Errorf("unreadable from byte %d: error is %v, want the medium error", from, err)
 		}
+	}
+	_, err := gpt.Read(brokenReader{image, 1024}, int64(len(image)), 512)
+	if err == nil || !strings.Contains(err.Error(), "primary: entries in sector 2: medium error") {
+		t.Errorf("unreadable entries: %v", err)
+	}
+	if _, err := gpt.ReadImage(brokenReader{image, 512}, int64(len(image))); !errors.Is(err, errMedium) {
+		t.Errorf("ReadImage: error is %v, want the medium error", err)
 	}
 	// The size is larger than what can be read.
 	if _, err := gpt.Read(bytes.NewReader(image[:1100]), int64(len(image)), 512); !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -287,6 +287,7 @@ func TestRefusesWhatCannotBeChecked(t *testing.T) {
 		"algorithm":       {func(x *tree) { x.superblock.Algorithm = "crc32" }, 0, `"crc32" is not supported`},
 		"zero superblock": {func(x *tree) { x.superblock = veritytable.Superblock{} }, 0, "verity superblock"},
 		"short data":      {func(x *tree) { x.data = x.data[:519*512+511] }, 519, "read verity data block 519 at byte 265728: unexpected EOF"},
+		"short leaves":    {func(x *tree) { x.device = x.device[:5*512] }, 0, "read verity hash block 5 at byte 2560: unexpected EOF"},
 		"short tree":      {func(x *tree) { x.device = x.device[:600] }, 0, "read verity hash block 1 at byte 512: unexpected EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {

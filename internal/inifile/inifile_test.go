@@ -96,6 +96,7 @@ func TestBadLines(t *testing.T) {
 		"empty header":       {"[]\nGood=2\n[A]\nGood=1", 1, `bad section header "[]"`},
 		"escape in header":   {"[\x1b]\n[A]\nGood=1", 1, `bad section header "[\x1b]"`},
 		"not UTF-8":          {"[A]\nGood=1\nx=\xff", 3, "not text in UTF-8"},
+		"NUL alone":          {"[A]\nGood=1\n\x00", 3, "not text in UTF-8"},
 		"NUL":                {"[A]\nGood=1\nx=\x00", 3, "not text in UTF-8"},
 		"continued":          {"[A]\n\nfoo\\\n\\\nbar\nGood=1", 3, `no '=' in "foo`},
 		"too long":           {"[A]\nx=" + strings.Repeat("y", maxLine) + "\nGood=1", 2, "longer than 1048576 bytes"},
@@ -113,6 +114,9 @@ func TestBadLines(t *testing.T) {
 			}
 			if !strings.HasPrefix(err.Error(), fmt.Sprintf("line %d: ", test.line)) || len(err.Error()) > 250 {
 				t.Errorf("message %q", err)
+			}
+			if strings.Contains(err.Error(), "\n") { // the keys behind a bad header are no errors of their own
+				t.Errorf("more than one error: %v", err)
 			}
 			if got, ok := file.Last("A", "Good"); !ok || got != "1" {
 				t.Errorf("the good line is lost: %q, %v", got, ok)

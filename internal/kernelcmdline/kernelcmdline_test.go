@@ -25,6 +25,8 @@ func TestParseSplitsWords(t *testing.T) {
 		"quotes inside":    {`rootflags=x="b c",y`, []Word{keyValue("rootflags", `x="b c",y`)}},
 		"quote in key":     {`a"b c"d=e`, []Word{keyValue(`a"b c"d`, "e")}},
 		"not closed":       {`a="b c -- d`, []Word{keyValue("a", "b c -- d")}},
+		"closed too often": {`a" b`, []Word{word(`a" b`)}},
+		"quote at the end": {`a"b"`, []Word{word(`a"b"`)}},
 		"word not closed":  {`"a=b c`, []Word{keyValue("a", "b c")}},
 		"lone quote":       {`a="`, []Word{keyValue("a", "")}},
 		"empty quotes":     {`a="" b`, []Word{keyValue("a", ""), word("b")}},

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,7 +61,7 @@ func (l *Loader) Load(name string) error {
 	if l.index.builtin[name] {
 		return nil
 	}
-	file := l.index.files[name]
+	file := l.index.file(name)
 	if file == "" {
 		return fmt.Errorf("load module %s: neither in the kernel nor in this image", name)
 	}
@@ -90,7 +90,7 @@ func (l *Loader) loadOnce(name, file string, entry *load) error {
 	if err := l.loadNeeds(name); err != nil {
 		return err
 	}
-	module, err := os.Open(path.Join(l.index.directory, file))
+	module, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("load module %s: %w", name, err)
 	}
@@ -105,7 +105,9 @@ func (l *Loader) loadOnce(name, file string, entry *load) error {
 }
 
 // loadNeeds loads the dependencies side by side; the order among them follows
-// from their own dependencies. What is only wanted (soft) may fail.
+// from their own dependencies. What is only wanted (soft) may fail. Of several
+// errors the last one counts: modules.dep names last what everything else before
+// it needs.
 func (l *Loader) loadNeeds(name string) error {
 	needs := l.index.dependencies[name]
 	errs := make([]error, len(needs))
@@ -119,14 +121,17 @@ func (l *Loader) loadNeeds(name string) error {
 		all.Go(func() { errs[i] = l.Load(need) })
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("load module %s: %w", name, err)
+	for _, err := range slices.Backward(errs) {
+		if err != nil {
+			return fmt.Errorf("load module %s: %w", name, err)
+		}
 	}
 	return nil
 }
 
-// Stop waits for the loads under way and refuses new ones. Before the root is
-// switched nothing may open module files any more.
+// Stop waits for the loads under way and refuses new ones; a load that would
+// have to start another one ends with ErrStopped. Before the root is switched
+// nothing may open module files any more.
 func (l *Loader) Stop() {
 	l.mu.Lock()
 	l.stopped = true

@@ -41,11 +41,12 @@ func (e *Error) Unwrap() error { return e.Errno }
 const attempts = 16
 
 // Attach shows size bytes of image from offset on as a block device of its
-// own. Both are in bytes and multiples of 512; size 0 means up to the end.
-// The logical block size is blockSize, a power of two from 512 to 4096.
+// own. Both are in bytes and multiples of 512; size 0 means up to the end, less
+// an incomplete sector there. An area that is not wholly inside a regular file is an
+// error. The logical block size is blockSize, a power of two from 512 to 4096.
 func Attach(image *os.File, offset, size int64, blockSize uint32) (*Device, error) {
-	if offset < 0 || size < 0 || offset%512 != 0 || size%512 != 0 {
-		return nil, fmt.Errorf("attach %s: area %d+%d is not in sectors of 512 bytes", image.Name(), offset, size)
+	if err := checkArea(image, offset, size, blockSize); err != nil {
+		return nil, fmt.Errorf("attach %s: %w", image.Name(), err)
 	}
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
@@ -59,6 +60,26 @@ func Attach(image *os.File, offset, size int64, blockSize uint32) (*Device, erro
 		}
 		return device, err
 	}
+}
+
+// checkArea refuses what the kernel would take and mean something else by: it
+// shortens areas in silence.
+func checkArea(image *os.File, offset, size int64, blockSize uint32) error {
+	const sector = 512
+	if offset < 0 || size < 0 || offset%sector != 0 || size%sector != 0 {
+		return fmt.Errorf("area %d+%d is not in sectors of %d bytes", offset, size, sector)
+	}
+	if blockSize < sector || blockSize > 4096 || blockSize&(blockSize-1) != 0 {
+		return fmt.Errorf("block size %d: want a power of two from %d to 4096", blockSize, sector)
+	}
+	info, err := image.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode().IsRegular() && (offset > info.Size() || max(size, sector) > info.Size()-offset) {
+		return fmt.Errorf("area %d+%d is not inside its %d bytes", offset, size, info.Size())
+	}
+	return nil
 }
 
 func attachFree(control, image *os.File, offset, size int64, blockSize uint32) (*Device, error) {

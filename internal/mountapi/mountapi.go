@@ -4,16 +4,19 @@
 //
 // A mount exists before it is visible: New returns a detached mount, which can
 // be inspected by its descriptor and becomes part of the tree with one
-// MoveTo. Errors carry what the kernel wrote into the file system context, so
-// that a refused overlay is more than "invalid argument".
+// MoveTo. Errors carry what the kernel wrote into the file system context and
+// into its log, so that a refused overlay is more than "invalid argument".
 //
 // It neither reads mount tables (package mountinfo does) nor keeps any state.
 package mountapi
 
 import (
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/kernellog"
 )
 
 // Attributes are the MOUNT_ATTR_* flags of fsmount(2): properties of one mount,
@@ -29,10 +32,14 @@ const (
 	NoExec      Attributes = unix.MOUNT_ATTR_NOEXEC
 	NoATime     Attributes = unix.MOUNT_ATTR_NOATIME
 	StrictATime Attributes = unix.MOUNT_ATTR_STRICTATIME
+	NoDirATime  Attributes = unix.MOUNT_ATTR_NODIRATIME
+	NoSymFollow Attributes = unix.MOUNT_ATTR_NOSYMFOLLOW
 )
 
 // Option is a setting of the file system: a flag if Value is empty, else
-// "key=value". Values need no quoting; commas and colons are ordinary.
+// "key=value". Commas and colons in a value are ordinary. So is a backslash but for
+// some keys of some file systems: overlay takes it for an escape in upperdir
+// and workdir, and not in lowerdir+.
 type Option struct {
 	Key, Value string
 }
@@ -47,49 +54,69 @@ type Mount struct {
 // and, for file systems on disk, the path of the device. ReadOnly in attributes
 // makes the superblock read-only as well ("ro"), as mount(2) does.
 //
+// The kernel takes at most 255 bytes for the source, a key, and a value.
+//
 // Errors are of type *Error.
 func New(fsType, source string, options []Option, attributes Attributes) (*Mount, error) {
-	failed := func(operation string, fs int, err error) error {
-		e := &Error{Operation: operation, FSType: fsType, Source: source, Errno: err}
-		if fs >= 0 {
-			e.KernelLog = readContextLog(fs)
-			unix.Close(fs)
+	for {
+		m, err := newOnce(fsType, source, options, attributes)
+		if err == nil {
+			return m, nil
 		}
-		return e
+		// A context whose mount was interrupted takes no second try.
+		if err.Errno != unix.EINTR {
+			return nil, err
+		}
 	}
+}
+
+func newOnce(fsType, source string, options []Option, attributes Attributes) (*Mount, *Error) {
 	fs, err := unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return nil, failed("open file system type", -1, err)
+		return nil, &Error{Operation: "open file system type", FSType: fsType, Source: source, Errno: err}
+	}
+	defer unix.Close(fs)
+	log := kernellog.Now()
+	defer log.Close()
+	failed := func(operation string, err error) *Error {
+		lines := append(readContextLog(fs), reasons(log.Complaints(), fsType, source)...)
+		return &Error{Operation: operation, FSType: fsType, Source: source, KernelLog: strings.Join(lines, "; "), Errno: err}
 	}
 	if source != "" {
-		if err := unix.FsconfigSetString(fs, "source", source); err != nil {
-			return nil, failed("set source", fs, err)
+		if err := setOption(fs, Option{"source", source}); err != nil {
+			return nil, failed("set source", err)
 		}
 	}
 	if attributes&ReadOnly != 0 {
-		if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
-			return nil, failed("set option ro", fs, err)
-		}
+		options = append([]Option{{Key: "ro"}}, options...)
 	}
 	for _, o := range options {
-		if o.Value == "" {
-			err = unix.FsconfigSetFlag(fs, o.Key)
-		} else {
-			err = unix.FsconfigSetString(fs, o.Key, o.Value)
-		}
-		if err != nil {
-			return nil, failed("set option "+o.String(), fs, err)
+		if err := setOption(fs, o); err != nil {
+			return nil, failed("set option "+o.String(), err)
 		}
 	}
-	if err := retry(func() error { return unix.FsconfigCreate(fs) }); err != nil {
-		return nil, failed("mount", fs, err)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return nil, failed("mount", err)
 	}
 	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, int(attributes))
 	if err != nil {
-		return nil, failed("mount", fs, err)
+		return nil, failed("mount", err)
 	}
-	unix.Close(fs)
 	return &Mount{fd: fd, fsType: fsType}, nil
+}
+
+// maxOption is what the kernel takes for a key or a value, without its NUL
+// (fsconfig(2)). It refuses more without a reason.
+const maxOption = 255
+
+func setOption(fs int, o Option) error {
+	if len(o.Key) > maxOption || len(o.Value) > maxOption {
+		return unix.ENAMETOOLONG
+	}
+	if o.Value == "" {
+		return unix.FsconfigSetFlag(fs, o.Key)
+	}
+	return unix.FsconfigSetString(fs, o.Key, o.Value)
 }
 
 // Clone makes a detached bind mount of what path shows, without the mounts
@@ -103,9 +130,14 @@ func Clone(path string) (*Mount, error) {
 }
 
 // SetAttributes adds attributes to a detached or attached mount; none is taken
-// away, and the file system's own read-only state stays as it is.
+// away, but for one of NoATime and StrictATime by the other. The file system's
+// own read-only state stays as it is.
 func (m *Mount) SetAttributes(attributes Attributes) error {
 	attr := unix.MountAttr{Attr_set: uint64(attributes)}
+	if attributes&(NoATime|StrictATime) != 0 {
+		// One of several values in the same bits: the old one has to be cleared.
+		attr.Attr_clr = unix.MOUNT_ATTR__ATIME
+	}
 	if err := unix.MountSetattr(m.fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return &Error{Operation: "set mount attributes", FSType: m.fsType, Errno: err}
 	}
@@ -174,12 +206,4 @@ func Attach(fsType, source, target string, options []Option, attributes Attribut
 		return e
 	}
 	return m.MoveTo(target)
-}
-
-func retry(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -13,19 +13,19 @@ func (o Option) String() string {
 // ParseOptions takes a comma separated option list, as in rootflags= or
 // fstab(5), apart. Words that name attributes of a mount are collected, later
 // ones winning over earlier ones; "defaults" and what only user space knows
-// (nofail, auto, x-…, comment=) are dropped; the rest is for the file system. Commas inside double quotes do not separate.
+// (nofail, auto, x-…, comment=) are dropped; the rest, in its order, is for the
+// file system. Commas inside double quotes do not separate, and one pair of
+// quotes around a value is taken off. "key=" is the same as "key".
 func ParseOptions(list string) (options []Option, attributes Attributes) {
 	for _, word := range splitOptions(list) {
-		set, clear, known := attributeOf(word)
-		switch {
-		case known:
+		key, value, _ := strings.Cut(word, "=")
+		o := Option{Key: key, Value: unquote(value)}
+		if set, clear, known := attributeOf(o.String()); known {
 			attributes = attributes&^clear | set
-		case word == "", word == "defaults", word == "auto", word == "noauto", word == "nofail",
-			word == "_netdev", word == "async", word == "nouser",
-			strings.HasPrefix(word, "x-"), strings.HasPrefix(word, "X-"), strings.HasPrefix(word, "comment="):
-		default:
-			key, value, _ := strings.Cut(word, "=")
-			options = append(options, Option{Key: key, Value: strings.Trim(value, `"`)})
+			continue
+		}
+		if word != "" && !isForUserSpace(o) {
+			options = append(options, o)
 		}
 	}
 	return options, attributes
@@ -46,10 +46,27 @@ func splitOptions(list string) []string {
 	return append(words, list[start:])
 }
 
+func unquote(value string) string {
+	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+		return value[1 : len(value)-1]
+	}
+	return value
+}
+
+// isForUserSpace tells the words that mount(8) and systemd read, and no file
+// system knows.
+func isForUserSpace(o Option) bool {
+	switch o.String() {
+	case "defaults", "auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup", "silent", "loud":
+		return true
+	}
+	return strings.HasPrefix(o.Key, "x-") || strings.HasPrefix(o.Key, "X-") || o.Key == "comment"
+}
+
 // attributeOf tells what a word of mount(8)'s file-system-independent options
 // does to the attributes.
 func attributeOf(word string) (set, clear Attributes, known bool) {
-	const atime = Attributes(NoATime | StrictATime)
+	const atime = NoATime | StrictATime
 	switch word {
 	case "ro":
 		return ReadOnly, 0, true
@@ -67,12 +84,31 @@ func attributeOf(word string) (set, clear Attributes, known bool) {
 		return NoExec, 0, true
 	case "exec":
 		return 0, NoExec, true
+	case "nosymfollow":
+		return NoSymFollow, 0, true
+	case "symfollow":
+		return 0, NoSymFollow, true
+	case "nodiratime":
+		return NoDirATime, 0, true
+	case "diratime":
+		return 0, NoDirATime, true
 	case "noatime":
 		return NoATime, atime, true
 	case "strictatime":
 		return StrictATime, atime, true
-	case "relatime", "atime", "norelatime":
+	case "relatime":
 		return 0, atime, true
+	case "atime":
+		return 0, NoATime, true
+	case "nostrictatime":
+		return 0, StrictATime, true
+	case "norelatime":
+		return 0, 0, true
+	case "user", "users":
+		// Who may mount is decided elsewhere; what it implies is not.
+		return NoSUID | NoDev | NoExec, 0, true
+	case "owner", "group":
+		return NoSUID | NoDev, 0, true
 	}
 	return 0, 0, false
 }

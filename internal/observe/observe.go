@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/gpt"
 	"github.com/preroot/preroot/internal/hashtree"
@@ -30,9 +32,13 @@ type Disks struct {
 	tables map[string]table
 }
 
+// table is what one look at a disk found.
 type table struct {
 	size int64
 	gpt  *gpt.Table
+	// retry says that the disk could not be opened: its node may follow.
+	retry   bool
+	problem string
 }
 
 // Scan lists all block devices below /sys with their GPT entries. problems tell
@@ -66,30 +72,37 @@ func (d *Disks) Scan(sys string) (partitions []Partition, problems []error) {
 }
 
 // table reads a disk's partition table, or returns what was read before. A
-// disk without GPT has nil. The error is returned once.
+// disk without GPT has nil. An error is returned once; a disk that could not
+// even be opened is tried again at the next look.
 func (d *Disks) table(disk blockdev.Device) (*gpt.Table, error) {
 	known, ok := d.tables[disk.Name]
-	if ok && known.size == disk.Size {
+	if ok && known.size == disk.Size && !known.retry {
 		return known.gpt, nil
 	}
-	t, err := readTable(disk)
-	d.tables[disk.Name] = table{size: disk.Size, gpt: t}
+	found, opened, err := readTable(disk)
 	if errors.Is(err, gpt.ErrNoTable) {
 		err = nil
 	}
+	now := table{size: disk.Size, gpt: found, retry: !opened}
 	if err != nil {
 		err = fmt.Errorf("read partition table of %s: %w", disk.Node(), err)
+		now.problem = err.Error()
 	}
-	return t, err
+	d.tables[disk.Name] = now
+	if now.problem == known.problem {
+		err = nil
+	}
+	return found, err
 }
 
-func readTable(disk blockdev.Device) (*gpt.Table, error) {
+func readTable(disk blockdev.Device) (t *gpt.Table, opened bool, err error) {
 	file, err := os.Open(disk.Node())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer file.Close()
-	return gpt.Read(file, disk.Size, blockdev.SectorSize(file))
+	t, err = gpt.Read(file, disk.Size, blockdev.SectorSize(file))
+	return t, true, err
 }
 
 // entryOf finds the entry by its number, and only if the kernel sees the
@@ -137,7 +150,7 @@ func checkVerity(block []byte, data, hash blockdev.Device) (*Verity, error) {
 		g, err = s.Geometry(0)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("verity superblock on %s: %w", hash.Node(), err)
+		return nil, fmt.Errorf("%s: %w", hash.Node(), err)
 	}
 	return &Verity{Superblock: s, Geometry: g}, nil
 }
@@ -173,6 +186,12 @@ func FileSystem(node string) (superblock.Info, error) {
 		err = fmt.Errorf("read superblock of %s: %w", node, err)
 	}
 	return info, err
+}
+
+// IsReadOnly reports whether the file system at a path takes no writes.
+func IsReadOnly(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
 // KernelHasFileSystem reports whether the running kernel knows the type now.

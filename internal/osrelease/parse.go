@@ -33,7 +33,6 @@ const (
 	inDoubleQuotes
 	inDoubleQuotesEscape
 	inComment
-	inCommentEscape
 )
 
 // Parse reads a release file. It never fails: lines without "=" or with a key that is no variable
@@ -151,18 +150,9 @@ func (p *parser) next(c byte) {
 			p.value = append(p.value, '\\', c)
 		}
 
-	case inComment:
+	case inComment: // which a backslash does not continue on the next line
 		if isLineEnd {
 			p.state = beforeKey
-		} else if c == '\\' {
-			p.state = inCommentEscape
-		}
-
-	case inCommentEscape: // does not continue the comment on the next line
-		if isLineEnd {
-			p.state = beforeKey
-		} else {
-			p.state = inComment
 		}
 	}
 }

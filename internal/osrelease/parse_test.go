@@ -47,6 +47,7 @@ func TestParseValues(t *testing.T) {
 		`K="a" 'b'`:           "ab",
 		`K="a" # c`:           "a# c",
 		`K="a`:                "a",
+		"K=\"a\\":             "a",
 		`K='a`:                "a",
 		`K=a"`:                `a"`,
 		`K=a"b"`:              `a"b"`,
@@ -88,8 +89,15 @@ func TestParseValues(t *testing.T) {
 	}
 }
 
+func TestParseNames(t *testing.T) {
+	fields := Parse([]byte("K0=a\nK9=b\n_=c\nlower=d\n0K=e\nK-=f\n\u00c4=g\nK:=h\nK/=i\n"))
+	if want := (Fields{"K0": "a", "K9": "b", "_": "c", "lower": "d"}); !maps.Equal(fields, want) {
+		t.Errorf("got %q, want %q", fields, want)
+	}
+}
+
 func TestParseNothing(t *testing.T) {
-	for _, text := range []string{"", "\n", "K", "K\n=a", "#K=a", "  ;K=a", "export K=a", "K x=a"} {
+	for _, text := range []string{"", "\n", "K", "K\n=a", "#K=a", "# K=a", "  ;K=a", "export K=a", "K x=a"} {
 		if fields := Parse([]byte(text)); fields == nil || len(fields) != 0 {
 			t.Errorf("Parse(%q) = %#v, want an empty map", text, fields)
 		}
@@ -98,7 +106,7 @@ func TestParseNothing(t *testing.T) {
 
 // To systemd these are no release files, whatever else they say.
 func TestParseRefusesWhatIsNoText(t *testing.T) {
-	for _, text := range []string{"ID=a\nX=\xff", "X=\xff\nID=a", "\xff=1\nID=a", "ID=a\n#\x00", "ID=a\x00"} {
+	for _, text := range []string{"ID=a\nX=\xff", "X=\xff\nID=a", "\xff=1\nID=a", "ID=a\n#\x00", "ID=a\x00", "\x00ID=a"} {
 		if fields := Parse([]byte(text)); fields != nil {
 			t.Errorf("Parse(%q) = %q, want nil", text, fields)
 		}

@@ -88,17 +88,20 @@ type Overlay struct {
 // out is an error, and so is a setting that cannot be honoured.
 func PlanMerge(in MergeInput) (*Merge, error) {
 	m := &Merge{Class: in.Class}
-	accepted := map[string]Candidate{}
+	candidates := map[string]Candidate{}
 	for _, c := range in.Candidates {
-		d := decide(in, c)
-		m.Decisions = append(m.Decisions, d)
-		if d.Accepted {
-			accepted[c.Name] = c
-			m.Names = append(m.Names, c.Name)
-		}
+		candidates[c.Name] = c
+		m.Decisions = append(m.Decisions, decide(in, c))
 	}
 	slices.SortFunc(m.Decisions, func(a, b Decision) int { return compareNames(a.Name, b.Name) })
-	slices.SortFunc(m.Names, compareNames)
+	leaveOutDoubles(m.Decisions, candidates)
+	accepted := map[string]Candidate{}
+	for _, d := range m.Decisions {
+		if d.Accepted {
+			accepted[d.Name] = candidates[d.Name]
+			m.Names = append(m.Names, d.Name)
+		}
+	}
 	if err := checkRequired(in, m.Decisions); err != nil {
 		return nil, err
 	}
@@ -167,6 +170,30 @@ func decide(in MergeInput, c Candidate) Decision {
 		d.Accepted, d.Reason = match.Accepted, match.Reason
 	}
 	return d
+}
+
+// leaveOutDoubles keeps, of several links to one directory, the newest name: the
+// kernel refuses an overlay with the same directory in two layers.
+func leaveOutDoubles(decisions []Decision, candidates map[string]Candidate) {
+	type directory struct {
+		mountID, inode uint64
+		kind           int32
+		handle         string
+	}
+	names := map[directory]string{}
+	for i := len(decisions) - 1; i >= 0; i-- {
+		d := &decisions[i]
+		c := candidates[d.Name]
+		if !d.Accepted || c.Type != extension.Directory {
+			continue
+		}
+		same := directory{c.MountID, c.Inode, c.HandleType, string(c.Handle)}
+		if first, known := names[same]; known {
+			d.Accepted, d.Reason = false, fmt.Sprintf("it is the same directory as %q", first)
+			continue
+		}
+		names[same] = d.Name
+	}
 }
 
 func checkRequired(in MergeInput, decisions []Decision) error {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/ddi"
@@ -42,7 +43,7 @@ func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device) (*Verity
 }
 
 // PlanImageVerity makes the table for an image whose data and hash areas are
-// the devices "major:minor" given. Damage makes reads fail, as systemd has it:
+// the loop devices "major:minor" given. Damage makes reads fail, as systemd has it:
 // one bad image must not end the machine.
 func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash string) (*Verity, error) {
 	if want, _ := veritytable.DigestSize(s.Algorithm); len(image.RootHash) != want {
@@ -52,7 +53,7 @@ func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash str
 	if err != nil {
 		return nil, err
 	}
-	name := imageDeviceName(image.RootHash)
+	name := imageDeviceName(data, image.RootHash)
 	return &Verity{
 		Name: name,
 		UUID: veritytable.DeviceUUID(s.UUID, name),
@@ -66,11 +67,13 @@ func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash str
 	}, nil
 }
 
-// imageDeviceName names a device after the content that it shows, as systemd
-// does for devices that may be shared. The kernel takes names of 127 bytes and
-// UUIDs of 128, which hold the name: of longer root hashes than sha256's the
-// first 32 bytes stand for all.
-func imageDeviceName(rootHash []byte) string {
+// imageDeviceName names a device after the loop device of its data and the
+// content that it shows. Two images with one root hash need a device each:
+// the kernel refuses an overlay with the same directory in two layers. It takes
+// names of 127 bytes and UUIDs of 128, which hold the name, so of longer root
+// hashes than sha256's the first 32 bytes stand for all.
+func imageDeviceName(dataDevice string, rootHash []byte) string {
 	const enough = 32
-	return fmt.Sprintf("%x-verity", rootHash[:min(enough, len(rootHash))])
+	_, minor, _ := strings.Cut(dataDevice, ":")
+	return fmt.Sprintf("loop%s-%x-verity", minor, rootHash[:min(enough, len(rootHash))])
 }

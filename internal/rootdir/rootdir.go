@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,12 +25,16 @@ type Root struct {
 
 // Open opens the directory at path, which must be absolute and free of links:
 // results are told apart from it by their text.
-func Open(path string) (*Root, error) {
-	directory, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+func Open(directory string) (*Root, error) {
+	if !path.IsAbs(directory) {
+		return nil, fmt.Errorf("open root %q: not an absolute path", directory)
+	}
+	directory = path.Clean(directory)
+	file, err := os.OpenFile(directory, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &Root{directory: directory, path: strings.TrimSuffix(path, "/")}, nil
+	return &Root{directory: file, path: strings.TrimSuffix(directory, "/")}, nil
 }
 
 // Close closes the directory.
@@ -38,18 +43,26 @@ func (r *Root) Close() error { return r.directory.Close() }
 // Host returns the path by which a path inside the root is reached from
 // outside. It does not resolve links: use it on what Resolve returned.
 func (r *Root) Host(inside string) string {
-	if inside == "/" && r.path != "" {
+	switch {
+	case inside == "/" && r.path != "":
 		return r.path
+	case !strings.HasPrefix(inside, "/"):
+		return r.path + "/" + inside
 	}
 	return r.path + inside
 }
 
+// attempts bounds how often a path is looked up while others move the
+// directories on it.
+const attempts = 100
+
 // Open opens a file, directory or device inside the root.
 func (r *Root) Open(inside string, flags int) (*os.File, error) {
 	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	for {
+	for attempt := 1; ; attempt++ {
 		fd, err := unix.Openat2(int(r.directory.Fd()), inside, &how)
-		if err == unix.EINTR || err == unix.EAGAIN {
+		// EAGAIN: something was moved meanwhile, and ".." might have led outside.
+		if err == unix.EINTR || (err == unix.EAGAIN && attempt < attempts) {
 			continue
 		}
 		if err != nil {
@@ -88,7 +101,7 @@ func (r *Root) Resolve(inside string) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	host, err := os.Readlink(descriptorPath(file))
 	if err != nil {
 		file.Close()
 		return nil, err
@@ -112,23 +125,43 @@ func (r *Root) Resolve(inside string) (*Entry, error) {
 // maxFile bounds what ReadFile reads: configuration and release files.
 const maxFile = 1 << 20
 
-// ReadFile reads a regular file of at most 1 MiB.
+// ReadFile reads a regular file of at most 1 MiB. Nothing else is opened: to open
+// a device can be more than to look at it.
 func (r *Root) ReadFile(inside string) ([]byte, error) {
-	file, err := r.Open(inside, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	found, err := r.Open(inside, unix.O_PATH)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil {
+	defer found.Close()
+	if info, err := found.Stat(); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file", file.Name())
+		return nil, fmt.Errorf("read %s: not a regular file", found.Name())
 	}
+	file, err := os.OpenFile(descriptorPath(found), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, withPath(err, found.Name())
+	}
+	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("read %s: larger than %d bytes", file.Name(), maxFile)
+	if err != nil {
+		return nil, withPath(err, found.Name())
 	}
-	return text, err
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", found.Name(), maxFile)
+	}
+	return text, nil
+}
+
+// descriptorPath leads to what an O_PATH descriptor stands for.
+func descriptorPath(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }
+
+// withPath puts the file's path into an error in place of the descriptor's.
+func withPath(err error, name string) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		failed.Path = name
+	}
+	return err
 }
 
 // ReadNames returns the names in a directory, unsorted; none if it is missing.

@@ -3,6 +3,7 @@ package superblock
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"reflect"
 	"testing"
@@ -71,6 +72,47 @@ func TestRAIDAtTheEndNeedsASize(t *testing.T) {
 	}
 	if got, err := Probe(bytes.NewReader(image)); err != nil || got.Kind != RAID {
 		t.Errorf("with a size: %+v, %v", got, err)
+	}
+}
+
+func TestUnreadableEndIsAnError(t *testing.T) {
+	r := bytes.NewReader(make([]byte, 1<<20))
+	for _, from := range []int64{1 << 19, 1<<20 - 8192} {
+		sized := struct {
+			failingFrom
+			size
+		}{failingFrom{r, from}, 1 << 20}
+		if _, err := Probe(sized); !errors.Is(err, errMedium) {
+			t.Errorf("unreadable from byte %d: error is %v", from, err)
+		}
+	}
+}
+
+type size int64
+
+func (s size) Size() int64 { return int64(s) }
+
+// The smallest devices that have room for a superblock at the end.
+func TestRAIDOnSmallestDevices(t *testing.T) {
+	image := make([]byte, 8192)
+	raidV1(image, 0)
+	if got, _ := Probe(bytes.NewReader(image)); got.Kind != RAID {
+		t.Errorf("8192 bytes: %+v", got)
+	}
+	image = make([]byte, 65536)
+	binary.LittleEndian.PutUint32(image, 0xa92b4efc)
+	binary.LittleEndian.PutUint32(image[8:], 90)
+	if got, _ := Probe(bytes.NewReader(image)); got.Kind != RAID {
+		t.Errorf("65536 bytes: %+v", got)
+	}
+	binary.LittleEndian.PutUint32(image, 1)
+	if got, _ := Probe(bytes.NewReader(image)); got.Kind != Unknown {
+		t.Errorf("without the magic: %+v", got)
+	}
+	raidV1(image, 4096)
+	binary.LittleEndian.PutUint32(image[4096:], 1)
+	if got, _ := Probe(bytes.NewReader(image)); got.Kind != Unknown {
+		t.Errorf("version 1 without the magic: %+v", got)
 	}
 }
 

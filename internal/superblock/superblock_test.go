@@ -250,6 +250,96 @@ func TestFATLabelAndSerial(t *testing.T) {
 	}
 }
 
+func TestLVMUUIDPlace(t *testing.T) {
+	v := vectors(t)["lvm"]
+	for _, place := range []struct {
+		at   byte
+		high byte
+		want bool
+	}{{32, 0, true}, {31, 0, false}, {0, 0, false}, {480 - 256, 1, true}, {481 - 256, 1, false}, {0, 2, false}} {
+		image := bytes.Clone(v.image)
+		at := int(place.at) | int(place.high)<<8
+		id := bytes.Clone(image[512+32 : 512+64])
+		image[512+20], image[512+21] = place.at, place.high
+		if at+32 <= 512 && at >= 32 {
+			copy(image[512+at:], id)
+		}
+		got, err := Probe(bytes.NewReader(image))
+		if err != nil || got.Kind != LVM || (got.UUID == v.want.UUID) != place.want || !place.want && got.UUID != "" {
+			t.Errorf("UUID at %d: %+v, %v", at, got, err)
+		}
+	}
+	v.image[512+40] = '/'
+	if got, _ := Probe(bytes.NewReader(v.image)); got.Kind != LVM || got.UUID != "" {
+		t.Errorf("UUID with a slash: %+v", got)
+	}
+}
+
+func TestTextFields(t *testing.T) {
+	if got := uuidText(make([]byte, 16)); got != "" {
+		t.Errorf("UUID of zeros is %q", got)
+	}
+	for text, want := range map[string]string{
+		"": "", "a-Z09": "a-Z09", "a\x00/": "a", "a/b": "", "a b": "", "a@": "", "a[": "", "a`": "", "a{": "", "a:": "", "\xff": "",
+	} {
+		if got := wordText([]byte(text)); got != want {
+			t.Errorf("wordText(%q) = %q, want %q", text, got, want)
+		}
+	}
+	if got := wideText([]byte("a\x00\xe4\x00b")); got != "a\u00e4" {
+		t.Errorf("wideText = %q", got)
+	}
+	if got := plainText([]byte("a b \t\x00c")); got != "a b" {
+		t.Errorf("plainText = %q", got)
+	}
+}
+
+// The fields beyond those of version 5 are something else in older ones.
+func TestXFSVersion4(t *testing.T) {
+	image := vectors(t)["xfs"].image
+	image[101] = image[101]&^15 | 4
+	image[219] = 0x10
+	if got, err := Probe(bytes.NewReader(image)); err != nil || got.Kind != XFS || !got.Clean {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// The largest and smallest block sizes that are allowed.
+func TestBlockSizeLimits(t *testing.T) {
+	all := vectors(t)
+	for _, test := range []struct {
+		vector string
+		offset int
+		value  []byte
+		want   bool
+	}{
+		{"ext4", 1024 + 24, []byte{6}, true},
+		{"ext4", 1024 + 24, []byte{7}, false},
+		{"xfs", 4, []byte{0, 0, 2, 0}, true},
+		{"xfs", 4, []byte{0, 0, 1, 0}, false},
+		{"xfs", 4, []byte{0, 1, 0, 0}, true},
+		{"xfs", 4, []byte{0, 2, 0, 0}, false},
+		{"xfs", 4, []byte{0, 0, 3, 0}, false},
+		{"erofs", 1036, []byte{9}, true},
+		{"erofs", 1036, []byte{8}, false},
+		{"erofs", 1036, []byte{16}, true},
+		{"erofs", 1036, []byte{17}, false},
+		{"fat16", 11, []byte{0, 16}, true},
+		{"fat16", 11, []byte{0, 32}, false},
+		{"fat16", 11, []byte{0, 1}, false},
+		{"fat16", 11, []byte{0, 3}, false},
+		{"fat16", 13, []byte{3}, false},
+		{"fat16", 13, []byte{128}, true},
+	} {
+		image := bytes.Clone(all[test.vector].image)
+		copy(image[test.offset:], test.value)
+		got, err := Probe(bytes.NewReader(image))
+		if err != nil || (got.Kind == all[test.vector].want.Kind) != test.want {
+			t.Errorf("%s with % x at %d: %+v, %v", test.vector, test.value, test.offset, got, err)
+		}
+	}
+}
+
 func TestHibernationImageIsNotSwap(t *testing.T) {
 	image := bytes.Clone(vectors(t)["swap"].image)
 	copy(image[4086:], "S1SUSPEND\x00")

@@ -53,31 +53,45 @@ func Listen() (*Listener, error) {
 // the buffer ran over, and the caller must look at all devices again.
 func (l *Listener) Wait(deadline time.Time) (events []Event, lost bool, err error) {
 	for {
-		remaining := time.Until(deadline)
-		if remaining < 0 {
-			remaining = 0
-		}
-		poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(poll, int(remaining/time.Millisecond)+1)
-		if err == unix.EINTR {
-			continue
-		}
+		ready, err := l.poll(time.Until(deadline))
 		if err != nil {
 			return nil, false, fmt.Errorf("wait for uevents: %w", err)
 		}
-		if n == 0 {
-			return nil, false, nil
+		if ready {
+			events, lost, err = l.drain()
+			if err != nil || lost || len(events) > 0 {
+				return events, lost, err
+			}
 		}
-		events, lost, err = l.drain()
-		if err != nil || lost || len(events) > 0 {
-			return events, lost, err
+		// What is not from the kernel must not keep anybody here.
+		if !time.Now().Before(deadline) {
+			return nil, false, nil
 		}
 	}
 }
 
+// maxPoll keeps the wait within what poll(2) takes.
+const maxPoll = time.Hour
+
+// poll waits for a message, but not longer than the time remaining.
+func (l *Listener) poll(remaining time.Duration) (ready bool, err error) {
+	remaining = min(max(remaining, 0), maxPoll)
+	// Rounded up, so that the last millisecond is not spent in a loop.
+	milliseconds := (remaining + time.Millisecond - 1) / time.Millisecond
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}, int(milliseconds))
+	if err == unix.EINTR {
+		return false, nil
+	}
+	return n > 0, err
+}
+
+// maxBatch bounds what is read at a time, so that whoever floods the socket
+// cannot hold up the caller.
+const maxBatch = 4096
+
 // drain reads what is there without waiting.
 func (l *Listener) drain() (events []Event, lost bool, err error) {
-	for {
+	for range maxBatch {
 		n, from, err := unix.Recvfrom(l.fd, l.buf, 0)
 		switch err {
 		case nil:
@@ -99,6 +113,7 @@ func (l *Listener) drain() (events []Event, lost bool, err error) {
 			events = append(events, event)
 		}
 	}
+	return events, lost, nil
 }
 
 // Close ends the listening.

@@ -24,6 +24,60 @@ var packages = []struct {
 		modules:  []string{"dm-verity", "overlay"},
 		programs: []string{"/usr/sbin/veritysetup"},
 	},
+	{
+		path:     "internal/devmapper",
+		modules:  []string{"dm-verity", "loop"},
+		programs: []string{"/usr/sbin/veritysetup", "/usr/sbin/dmsetup"},
+	},
+	{
+		path:    "internal/bootlog",
+		modules: []string{},
+	},
+	{
+		path:    "internal/kernellog",
+		modules: []string{"overlay"},
+	},
+	{
+		path:    "internal/rootdir",
+		modules: []string{},
+	},
+	{
+		path:    "internal/mountapi",
+		modules: []string{"overlay", "loop"},
+	},
+	{
+		path:    "internal/uevent",
+		modules: []string{"loop"},
+	},
+	{
+		path:    "internal/blockdev",
+		modules: []string{"loop"},
+	},
+	{
+		path:     "internal/loopdev",
+		modules:  []string{"loop", "erofs"},
+		programs: []string{"/usr/sbin/losetup", "/usr/bin/mkfs.erofs", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"},
+	},
+	{
+		path:    "internal/kernelmodules",
+		modules: []string{"dm-verity", "erofs"},
+	},
+	{
+		path:    "internal/extension",
+		modules: []string{},
+	},
+	{
+		path:    "internal/apply",
+		modules: []string{"loop", "dm-verity", "overlay", "erofs", "squashfs", "ext4"},
+		programs: []string{
+			"/usr/bin/mkfs.erofs", "/usr/bin/mksquashfs", "/usr/sbin/mkfs.ext4", "/usr/sbin/veritysetup",
+			// The judges, with the libraries that they open at run time.
+			"/usr/bin/systemd-confext", "/usr/bin/systemd-sysext",
+			"/usr/lib/x86_64-linux-gnu/libblkid.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1",
+			"/usr/lib/x86_64-linux-gnu/libcryptsetup.so.12", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+			"/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+		},
+	},
 }
 
 // Packages resolves the table against a tree of tools.

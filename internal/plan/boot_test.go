@@ -1,0 +1,325 @@
+package plan
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preroot/preroot/internal/kernelcmdline"
+	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/osrelease"
+)
+
+const (
+	testHash = "851d87190a92084adc84cf705f0f11e331a47bfa587c57234c2a0d9011708552"
+	testData = "851d8719-0a92-084a-dc84-cf705f0f11e3"
+	testTree = "31a47bfa-587c-5723-4c2a-0d9011708552"
+	testRoot = "1619e9be-a664-4fb7-aeff-e22fdca40494"
+	// wholeLine boots; tests add words, and later ones win.
+	wholeLine = "root=PARTUUID=" + testRoot + " rw usrhash=" + testHash
+)
+
+func planLine(t *testing.T, line string) *Boot {
+	t.Helper()
+	b, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return b
+}
+
+func TestPlanBootOfTheUsualLine(t *testing.T) {
+	b := planLine(t, "root=PARTUUID="+strings.ToUpper(testRoot)+" rootfstype=ext4 rootflags=rw rw "+
+		"mount.usr=/dev/mapper/usr mount.usrfstype=erofs mount.usrflags=ro usrhash="+strings.ToUpper(testHash))
+	if b.Usr.RootHash != testHash {
+		t.Errorf("root hash %s", b.Usr.RootHash)
+	}
+	for _, c := range []struct{ got, want any }{
+		{b.Usr.Data, Selector{ByPartUUID, testData}},
+		{b.Usr.Hash, Selector{ByPartUUID, testTree}},
+		{b.Root.Device, Selector{ByPartUUID, testRoot}},
+		{b.Usr.Mount.Type, "erofs"},
+		{b.Root.Type, "ext4"},
+		{b.Usr.Mount.Attributes, mountapi.ReadOnly},
+		{b.Root.Attributes, mountapi.Attributes(0)},
+		{b.Init, "/sbin/init"},
+		{b.Timeout, DefaultTimeout},
+		{len(b.Warnings), 0},
+		{b.Skip[osrelease.ClassSysext] || b.Skip[osrelease.ClassConfext], false},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %v, want %v", c.got, c.want)
+		}
+	}
+	want := []Need{{"dm_verity", "usrhash="}, {"erofs", "mount.usrfstype="}, {"ext4", "rootfstype="}}
+	if !slices.Equal(b.Modules, want) {
+		t.Errorf("modules %v", b.Modules)
+	}
+}
+
+func TestPlanBootRefuses(t *testing.T) {
+	const root, rootAndHash = "root=PARTUUID=" + testRoot + " rw ", wholeLine
+	for name, c := range map[string]struct{ line, want string }{
+		"nothing at all":           {"", "no usrhash="},
+		"no usrhash":               {root, "no usrhash="},
+		"usrhash without value":    {root + "usrhash", "no usrhash="},
+		"empty usrhash":            {root + "usrhash=", "too short: 0 hex digits, at least 64"},
+		"short usrhash":            {root + "usrhash=" + testHash[:62], "too short: 62 hex digits"},
+		"a digit of usrhash lost":  {root + "usrhash=" + testHash[:63], "too short: 63 hex digits"},
+		"usrhash of a sha1":        {root + "usrhash=" + testHash[:40], "too short: 40 hex digits"},
+		"usrhash a digit too long": {root + "usrhash=" + testHash + "0", "65 hex digits, which is no whole number of bytes"},
+		"usrhash not hex":          {root + "usrhash=g" + testHash[1:], `is not hexadecimal: "g" is no hex digit`},
+		"usrhash with a space":     {root + `usrhash=" ` + testHash[1:] + `"`, `is not hexadecimal: " " is no hex digit`},
+		"the last usrhash counts":  {rootAndHash + " usrhash=00", "too short"},
+		"verity off":               {rootAndHash + " systemd.verity=0", "switches dm-verity off"},
+		"verity off in the initrd": {rootAndHash + " rd.systemd.verity=no", "switches dm-verity off"},
+		"no root":                  {"rw usrhash=" + testHash, "no root="},
+		"root=gpt-auto":            {wholeLine + " root=gpt-auto", "root=gpt-auto: preroot finds devices by"},
+		"root=tmpfs":               {wholeLine + " root=tmpfs", "root=tmpfs: "},
+		"root by UUID":             {wholeLine + " root=UUID=" + testRoot, "preroot finds devices by"},
+		"root by LABEL":            {wholeLine + " root=LABEL=ROOT", "preroot finds devices by"},
+		"root by an MBR's id":      {wholeLine + " root=PARTUUID=12345678-01", "root=PARTUUID=12345678-01: "},
+		"root by an empty label":   {wholeLine + " root=PARTLABEL=", "the label is empty"},
+		"root on device mapper":    {wholeLine + " root=/dev/mapper/root", "preroot finds devices by"},
+		"root by-uuid":             {wholeLine + " root=/dev/disk/by-uuid/" + testRoot, "preroot finds devices by"},
+		"root read-only":           {wholeLine + " ro", "read-only"},
+		"root read-only unsaid":    {"root=/dev/vda2 usrhash=" + testHash, "read-only"},
+		"rootflags=ro":             {wholeLine + " rootflags=noatime,ro", "read-only"},
+		"another mount.usr":        {wholeLine + " mount.usr=PARTUUID=" + testData, "... is not the device that usrhash= opens"},
+		"empty mount.usr":          {wholeLine + " mount.usr=", "mount.usr= is not the device"},
+		"data device":              {wholeLine + " systemd.verity_usr_data=LABEL=x", "systemd.verity_usr_data=LABEL=x: "},
+		"hash device":              {wholeLine + " systemd.verity_usr_hash=", "systemd.verity_usr_hash=: "},
+		"relative init":            {wholeLine + " init=bin/sh", "init=bin/sh is not an absolute path"},
+		"empty init":               {wholeLine + " init=", "init= is not an absolute path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := PlanBoot(kernelcmdline.Parse(c.line), Settings{})
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
+	for _, word := range []string{
+		"roothash=" + testHash, "verity.usr=PARTUUID=x", "verity.usrhash=x", "usr=PARTUUID=x", "systemd.volatile=yes",
+		"systemd.verity_usr_options=ignore-corruption", "systemd.verity_root_data=x", "systemd.verity_root_hash=x",
+		"systemd.verity_root_options=x", "resume=/dev/vda3", "rd.luks.uuid=x", "rd.luks.name=x", "luks.uuid=x", "luks.name=x",
+		"rd.md.uuid=x", "rd.lvm.lv=x", "rd.lvm.vg=x", "netroot=x", "nfsroot=x", "flatcar.first_boot=detected",
+		"coreos.first_boot=1", "ignition.firstboot", "rd.break", "rd.break=pre-mount", "rd.systemd.unit=rescue.target",
+	} {
+		key, _, _ := strings.Cut(word, "=")
+		for _, line := range []string{wholeLine + " " + word, word + " " + wholeLine, wholeLine + " " + strings.ReplaceAll(word, "_", "-")} {
+			_, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, " "+key+",") || refusal.Advice == "" {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+	}
+	// Behind "--" a word is for init, and one that only starts alike is another.
+	planLine(t, wholeLine+" rd.breakfast usrfoo=1 -- rd.break resume=x")
+	for _, key := range unsupported {
+		if !strings.Contains(wholeLine, key+"=") {
+			continue
+		}
+		t.Errorf("%s is refused and needed", key)
+	}
+}
+
+func TestPlanBootRootSelectors(t *testing.T) {
+	for text, want := range map[string]Selector{
+		"PARTUUID=" + strings.ToUpper(testRoot):   {ByPartUUID, testRoot},
+		"PARTLABEL=root-a":                        {ByPartLabel, "root-a"},
+		`"PARTLABEL=my root"`:                     {ByPartLabel, "my root"},
+		"/dev/vda2":                               {ByPath, "/dev/vda2"},
+		"/dev/disk/by-partuuid/" + testRoot:       {ByPartUUID, testRoot},
+		"/dev/disk/by-partlabel/" + `my\x20root`:  {ByPartLabel, "my root"},
+		"/dev/disk/by-partlabel/" + `odd\xzz\x2`:  {ByPartLabel, `odd\xzz\x2`},
+		"/dev/disk/by-partlabel/PARTLABEL=really": {ByPartLabel, "PARTLABEL=really"},
+	} {
+		b := planLine(t, "rw usrhash="+testHash+" root="+strings.Trim(text, `"`))
+		if strings.HasPrefix(text, `"`) {
+			b = planLine(t, "rw usrhash="+testHash+` root="`+strings.Trim(text, `"`)+`"`)
+		}
+		if b.Root.Device != want {
+			t.Errorf("%s: %v", text, b.Root.Device)
+		}
+	}
+}
+
+func TestPlanBootModeOfRoot(t *testing.T) {
+	for words, want := range map[string]struct {
+		attributes mountapi.Attributes
+		options    string
+	}{
+		"rw":                                    {0, ""},
+		"ro rw":                                 {0, ""},
+		"ro rootflags=rw":                       {0, ""},
+		"rootflags=rw":                          {0, ""},
+		"rootflags=ro,rw":                       {0, ""},
+		"rw rw=1 ro=1":                          {0, ""},
+		"rw rootflags=noatime,data=journal":     {mountapi.NoATime, "data=journal"},
+		"rw rootflags=ro rootflags=subvol=a":    {0, "subvol=a"},
+		`rw rootflags="nosuid,context=\"a,b\""`: {mountapi.NoSUID, ""},
+	} {
+		b := planLine(t, "root=/dev/vda2 usrhash="+testHash+" "+words)
+		if b.Root.Attributes != want.attributes {
+			t.Errorf("%s: attributes %#x", words, b.Root.Attributes)
+		}
+		if want.options != "" && (len(b.Root.Options) != 1 || b.Root.Options[0].String() != want.options) {
+			t.Errorf("%s: options %v", words, b.Root.Options)
+		}
+	}
+}
+
+func TestPlanBootUsrIsAlwaysReadOnly(t *testing.T) {
+	for _, words := range []string{"", "mount.usrflags=rw", "mount.usrflags=ro", "mount.usrfstype=auto mount.usrflags=noatime,rw"} {
+		b := planLine(t, wholeLine+" mount.usr=/dev/mapper/usr "+words)
+		if b.Usr.Mount.Attributes&mountapi.ReadOnly == 0 || b.Usr.Mount.Type != "" {
+			t.Errorf("%q: %+v", words, b.Usr.Mount)
+		}
+	}
+}
+
+func TestPlanBootNamedVerityDevices(t *testing.T) {
+	b := planLine(t, wholeLine+" systemd.verity_usr_data=/dev/vdb systemd.verity-usr-hash=PARTLABEL=tree")
+	if b.Usr.Data != (Selector{ByPath, "/dev/vdb"}) || b.Usr.Hash != (Selector{ByPartLabel, "tree"}) || b.Usr.RootHash != testHash {
+		t.Errorf("%+v", b.Usr)
+	}
+}
+
+func TestPlanBootLongRootHash(t *testing.T) {
+	long := strings.Repeat("ab", 16) + strings.Repeat("00", 32) + strings.Repeat("cd", 16)
+	b := planLine(t, "root=/dev/vda2 rw usrhash="+long)
+	if b.Usr.RootHash != long || b.Usr.Data.Value != "abababab-abab-abab-abab-abababababab" ||
+		b.Usr.Hash.Value != "cdcdcdcd-cdcd-cdcd-cdcd-cdcdcdcdcdcd" {
+		t.Errorf("%+v", b.Usr)
+	}
+}
+
+func TestPlanBootTimeout(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"5": 5 * time.Second, "5s": 5 * time.Second, "86400": 24 * time.Hour,
+		"0": 0, "": 0, "-1": 0, "1min": 0, "86401": 0, "99999999999999999999": 0, "infinity": 0,
+	} {
+		b := planLine(t, wholeLine+" rd.timeout="+text)
+		warned := want == 0
+		if warned {
+			want = DefaultTimeout
+		}
+		if b.Timeout != want || (len(b.Warnings) == 1) != warned {
+			t.Errorf("rd.timeout=%s: %v, %v", text, b.Timeout, b.Warnings)
+		}
+	}
+	if b := planLine(t, wholeLine+" rd.timeout"); b.Timeout != DefaultTimeout || len(b.Warnings) != 0 {
+		t.Errorf("rd.timeout alone: %v, %v", b.Timeout, b.Warnings)
+	}
+}
+
+func TestPlanBootInit(t *testing.T) {
+	if b := planLine(t, wholeLine+" init=/a init=/usr/lib/systemd/systemd init"); b.Init != "/usr/lib/systemd/systemd" {
+		t.Error(b.Init)
+	}
+}
+
+func TestPlanBootSkipsClasses(t *testing.T) {
+	required := Settings{Required: map[osrelease.Class][]string{osrelease.ClassConfext: {"00-default", "x"}}}
+	for _, c := range []struct {
+		words           string
+		settings        Settings
+		sysext, confext bool
+		warnings        int
+		refusal         string
+	}{
+		{words: ""},
+		{words: "systemd.sysext=0", sysext: true},
+		{words: "systemd.confext=no systemd.sysext=OFF", sysext: true, confext: true},
+		{words: "systemd.confext=0 systemd.confext=1"},
+		{words: "systemd.confext"},
+		{words: "systemd.confext=maybe", warnings: 1},
+		{words: "rd.systemd.confext=0"},
+		{words: "systemd.confext=0", settings: required, refusal: "preroot.conf requires 00-default, x"},
+		{words: "systemd.confext=maybe", settings: required, warnings: 1},
+		{words: "systemd.sysext=0", settings: required, sysext: true},
+		{words: "systemd.verity=maybe", warnings: 1},
+	} {
+		b, err := PlanBoot(kernelcmdline.Parse(wholeLine+" "+c.words), c.settings)
+		if c.refusal != "" {
+			if err == nil || !strings.Contains(err.Error(), c.refusal) {
+				t.Errorf("%s: %v", c.words, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.words, err)
+			continue
+		}
+		if b.Skip[osrelease.ClassSysext] != c.sysext || b.Skip[osrelease.ClassConfext] != c.confext || len(b.Warnings) != c.warnings {
+			t.Errorf("%s: %v, %v", c.words, b.Skip, b.Warnings)
+		}
+	}
+}
+
+func TestPlanBootModulesForRequiredImages(t *testing.T) {
+	settings := Settings{Required: map[osrelease.Class][]string{
+		osrelease.ClassConfext: {"c"}, osrelease.ClassSysext: {"s"},
+	}}
+	want := []Need{
+		{"dm_verity", "usrhash="},
+		{"loop", "preroot.conf requires the sysext s"}, {"overlay", "preroot.conf requires the sysext s"},
+	}
+	for range 20 {
+		b, err := PlanBoot(kernelcmdline.Parse(wholeLine), settings)
+		if err != nil || !slices.Equal(b.Modules, want) {
+			t.Fatalf("%v, %v", b.Modules, err)
+		}
+	}
+}
+
+func TestShortenKeepsCharactersWhole(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("a", 40):               "",
+		strings.Repeat("a", 41):               strings.Repeat("a", 40) + "...",
+		strings.Repeat("a", 39) + "ä" + "bcd": strings.Repeat("a", 39) + "...",
+		strings.Repeat("\x80", 50):            "...",
+	} {
+		if want == "" {
+			want = text
+		}
+		if got := shorten(text); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+func FuzzPlanBoot(f *testing.F) {
+	f.Add(wholeLine)
+	f.Add("root=/dev/vda2 rootflags=rw,x=\"a,b\" usrhash=" + testHash + " rd.timeout=5s mount.usrflags=,,")
+	f.Add(`root="PARTLABEL=a b" rw usrhash=` + testHash + testHash + " systemd.verity_usr_hash=/dev/disk/by-partlabel/\\x20")
+	f.Fuzz(func(t *testing.T, line string) {
+		b, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
+		if err != nil {
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || refusal.Reason == "" {
+				t.Errorf("not a refusal: %v", err)
+			}
+			return
+		}
+		if b.Usr.Mount.Attributes&mountapi.ReadOnly == 0 || b.Root.Attributes&mountapi.ReadOnly != 0 {
+			t.Errorf("modes %#x, %#x", b.Usr.Mount.Attributes, b.Root.Attributes)
+		}
+		if len(b.Usr.RootHash) < 64 || !strings.HasPrefix(b.Init, "/") || b.Timeout <= 0 || b.Timeout > 24*time.Hour {
+			t.Errorf("%+v", b)
+		}
+		for _, s := range []Selector{b.Root.Device, b.Usr.Data, b.Usr.Hash} {
+			if s.Value == "" {
+				t.Errorf("empty selector in %+v", b)
+			}
+		}
+	})
+}

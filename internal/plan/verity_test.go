@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/preroot/preroot/internal/blockdev"
+	"github.com/preroot/preroot/internal/ddi"
+	"github.com/preroot/preroot/internal/observe"
+	"github.com/preroot/preroot/internal/veritytable"
+)
+
+func superblock(algorithm string) *veritytable.Superblock {
+	return &veritytable.Superblock{
+		HashType: 1, UUID: [16]byte{0x0c, 15: 0xff}, Algorithm: algorithm,
+		DataBlockSize: 4096, HashBlockSize: 4096, DataBlocks: 8, Salt: []byte{0xaa, 0xbb},
+	}
+}
+
+func TestPlanVerity(t *testing.T) {
+	s := superblock("sha256")
+	geometry, err := s.Geometry(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &observe.Verity{Superblock: s, Geometry: geometry}
+	data, hash := blockdev.Device{Number: "254:1"}, blockdev.Device{Number: "254:2"}
+	v, err := PlanVerity(Usr{RootHash: testHash}, seen, data, hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "1 254:1 254:2 4096 4096 8 1 sha256 " + testHash + " aabb 2 panic_on_corruption panic_on_error"
+	if got := v.Table.Line(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if v.Name != "usr" || v.UUID != "CRYPT-VERITY-0c0000000000000000000000000000ff-usr" || v.Table.Sectors() != 64 {
+		t.Errorf("%+v", v)
+	}
+	for _, rootHash := range []string{testHash + testHash, "", strings.Repeat("zz", 32)} {
+		if _, err := PlanVerity(Usr{RootHash: rootHash}, seen, data, hash); err == nil || !strings.HasPrefix(err.Error(), "usrhash=: ") {
+			t.Errorf("%q: %v", rootHash, err)
+		}
+	}
+}
+
+func TestPlanImageVerity(t *testing.T) {
+	for _, c := range []struct{ algorithm, rootHash, name string }{
+		{"sha256", testHash, "loop12-" + testHash + "-verity"},
+		{"sha512", testHash + strings.Repeat("11", 32), "loop12-" + testHash + "-verity"},
+	} {
+		root, err := hex.DecodeString(c.rootHash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := PlanImageVerity(&ddi.Image{RootHash: root}, superblock(c.algorithm), "7:12", "7:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A bad extension must fail by itself, not end the machine: no words behind the salt.
+		if got, want := v.Table.Line(), "1 7:12 7:1 4096 4096 8 1 "+c.algorithm+" "+c.rootHash+" aabb"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if v.Name != c.name || v.UUID != "CRYPT-VERITY-0c0000000000000000000000000000ff-"+c.name {
+			t.Errorf("%s, %s", v.Name, v.UUID)
+		}
+		// A machine has at most 2^20 loop devices.
+		long, err := PlanImageVerity(&ddi.Image{RootHash: root}, superblock(c.algorithm), "7:1048575", "7:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// linux/dm-ioctl.h: DM_NAME_LEN 128, DM_UUID_LEN 129, both with a NUL byte.
+		if len(long.Name) > 127 || len(long.UUID) > 128 {
+			t.Errorf("%d bytes of name, %d of UUID", len(long.Name), len(long.UUID))
+		}
+	}
+}
+
+func TestPlanImageVerityRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		rootHash string
+		change   func(*veritytable.Superblock)
+	}{
+		"no root hash":          {"", func(*veritytable.Superblock) {}},
+		"root hash too short":   {testHash[:32], func(*veritytable.Superblock) {}},
+		"root hash too long":    {testHash + "00", func(*veritytable.Superblock) {}},
+		"unknown algorithm":     {testHash, func(s *veritytable.Superblock) { s.Algorithm = "rot13" }},
+		"too many blocks":       {testHash, func(s *veritytable.Superblock) { s.DataBlocks = 1 << 62 }},
+		"no hash of this size":  {testHash, func(s *veritytable.Superblock) { s.Algorithm = "sha512" }},
+		"hash block of nothing": {testHash, func(s *veritytable.Superblock) { s.HashBlockSize = 0 }},
+	} {
+		root, err := hex.DecodeString(c.rootHash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := superblock("sha256")
+		c.change(s)
+		if v, err := PlanImageVerity(&ddi.Image{RootHash: root}, s, "7:0", "7:1"); err == nil {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
