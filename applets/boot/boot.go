@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,30 +120,6 @@ func (b *boot) run(arguments []string) (err error) {
 	return b.handOver(arguments)
 }
 
-// catch turns a panic of the calling goroutine into an error: PID 1 must not
-// end.
-func (b *boot) catch(err *error) {
-	if reason := recover(); reason != nil {
-		*err = fmt.Errorf("preroot has a bug: %v", reason)
-		b.log.Printf(bootlog.Error, "%s", debug.Stack())
-	}
-}
-
-// guarded returns run for a goroutine of its own: a panic there ends the boot
-// like one here.
-func (b *boot) guarded(run func()) func() {
-	return func() {
-		err := func() (err error) {
-			defer b.catch(&err)
-			run()
-			return nil
-		}()
-		if err != nil {
-			b.fail(err)
-		}
-	}
-}
-
 // step runs one part of the boot and notes it in the report.
 func (b *boot) step(name string, run func() error) error {
 	b.stopIfFailed()
@@ -159,13 +134,6 @@ func (b *boot) record(change func()) {
 	b.recording.Lock()
 	defer b.recording.Unlock()
 	change()
-}
-
-// stopIfFailed keeps the boot from going on while its failure is being shown.
-func (b *boot) stopIfFailed() {
-	if b.failed.Load() {
-		select {}
-	}
 }
 
 func (b *boot) mountAPI() error {
@@ -227,39 +195,4 @@ func (b *boot) warn(format string, arguments ...any) {
 	text := fmt.Sprintf(format, arguments...)
 	b.log.Printf(bootlog.Warning, "%s", text)
 	b.record(func() { b.report.Warnings = append(b.report.Warnings, text) })
-}
-
-// fail shows why the boot cannot go on, gives time to read it, and restarts the
-// machine. It does not return; only the first call says anything.
-func (b *boot) fail(reason error) {
-	if !b.failed.CompareAndSwap(false, true) {
-		select {}
-	}
-	if err := b.show(reason); err != nil {
-		b.log.Fail(err.Error())
-	}
-	b.log.Fail(fmt.Sprintf("restarting in %v", b.readingTime))
-	b.sleep(b.readingTime)
-	for {
-		if err := b.restart(); err != nil {
-			b.log.Fail(fmt.Sprintf("restart: %v", err))
-		}
-		// Nothing else is left to do, and PID 1 must not end.
-		b.sleep(time.Minute)
-	}
-}
-
-// show tells the reason on the consoles and in the report.
-func (b *boot) show(reason error) (err error) {
-	defer b.catch(&err)
-	if reason == nil {
-		reason = errors.New("the boot ended without a reason")
-	}
-	b.log.Fail("boot failed: " + reason.Error())
-	b.record(func() {
-		b.report.Failure = reason.Error()
-		b.report.End()
-		_ = b.report.Write(b.reportFile)
-	})
-	return nil
 }

@@ -17,6 +17,8 @@ var applets = map[string]func(arguments []string) int{
 	"report": report.Main,
 }
 
+const usage = "call it as /init, as PID 1, or with an applet's name: preroot report"
+
 func main() {
 	os.Exit(run(os.Getpid(), os.Args))
 }
@@ -33,6 +35,10 @@ func run(pid int, arguments []string) int {
 	if pid == 1 {
 		return boot.Main(arguments)
 	}
+	if len(arguments) == 2 && (arguments[1] == "--help" || arguments[1] == "-h") {
+		fmt.Println(usage)
+		return 0
+	}
 	if len(arguments) > 1 {
 		if applet := applets[arguments[1]]; applet != nil {
 			return applet(arguments[1:])
@@ -40,6 +46,6 @@ func run(pid int, arguments []string) int {
 		fmt.Fprintf(os.Stderr, "preroot: unknown applet %q\n", arguments[1])
 		return 1
 	}
-	fmt.Fprintln(os.Stderr, "preroot: call it as /init, as PID 1, or with an applet's name: preroot report")
+	fmt.Fprintln(os.Stderr, "preroot:", usage)
 	return 1
 }

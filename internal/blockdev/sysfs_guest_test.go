@@ -90,7 +90,7 @@ type (
 	partition struct {
 		start, length int64
 		number        int32
-		names         [128]byte
+		_             [128]byte
 	}
 	request struct {
 		operation, flags, length int32

@@ -23,8 +23,8 @@ confext, Mutable=auto: /etc
       no such device
   module virtio_blk          12.5 ms  device virtio:d00000002v00001AF4
 warning: beware
-warning: warn warn warn warn warn warn warn warn warn warn warn warn warn
-  warn warn warn warn warn warn warn
+warning: warn warn warn warn warn warn warn warn warn warn warn warn warn warn
+  warn warn warn warn warn warn
 and more
 `
 	if got := r.Text(); got != want {

@@ -64,17 +64,6 @@ func TestLongOptionsAreRefusedBeforeTheKernelDoes(t *testing.T) {
 	}
 }
 
-func TestAClosedMountIsRefused(t *testing.T) {
-	m := &Mount{fd: -1, fsType: "tmpfs"}
-	m.Close()
-	_, _, err := m.DeviceNumber()
-	for _, err := range []error{err, m.SetAttributes(ReadOnly), m.MoveTo(t.TempDir())} {
-		if !errors.Is(err, unix.EBADF) {
-			t.Error(err)
-		}
-	}
-}
-
 func TestReasons(t *testing.T) {
 	complaints := []string{
 		"device-mapper: table: 254:0: verity: Bad",

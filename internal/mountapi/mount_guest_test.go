@@ -415,3 +415,18 @@ func TestAttachWithoutATarget(t *testing.T) {
 		t.Errorf("attached below a file: %v", err)
 	}
 }
+
+func TestAClosedMountIsRefused(t *testing.T) {
+	m, err := mountapi.New("tmpfs", "x", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	m.Close()
+	_, _, err = m.DeviceNumber()
+	for _, err := range []error{err, m.SetAttributes(mountapi.ReadOnly), m.MoveTo(t.TempDir())} {
+		if !errors.Is(err, unix.EBADF) {
+			t.Error(err)
+		}
+	}
+}

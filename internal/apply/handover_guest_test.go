@@ -1,0 +1,152 @@
+//go:build guest
+
+package apply
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// childVariable names the part that a child of the test program plays.
+const childVariable = "PREROOT_TEST_CHILD"
+
+// runInNewRoot runs act in a child process whose root directory is an empty tmpfs in a mount namespace
+// of its own, and compares what it says.
+func runInNewRoot(t *testing.T, name string, act func(), want ...string) {
+	t.Helper()
+	if os.Getenv(childVariable) == name {
+		enterTmpfs(os.Getenv(childVariable + "_AT"))
+		act()
+		os.Exit(0)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, _, _ := strings.Cut(t.Name(), "/")
+	command := exec.Command(self, "-test.run=^"+top+"$")
+	command.Env = append(os.Environ(), childVariable+"="+name, childVariable+"_AT="+newDirectory(t))
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if got := strings.Split(strings.TrimSpace(string(output)), "\n"); !slices.Equal(got, want) {
+		t.Errorf("said\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// enterTmpfs makes a tmpfs the root directory. It lies on another mount, so that it can be left by
+// pivot_root(2) on every kernel.
+func enterTmpfs(at string) {
+	must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(unix.Mount("tmpfs", at, "tmpfs", 0, "mode=755"))
+	must(unix.Chroot(at))
+	must(unix.Chdir("/"))
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(3)
+	}
+}
+
+func say(format string, arguments ...any) { fmt.Printf(format+"\n", arguments...) }
+
+// ls lists all that is below a directory.
+func ls(at string) string {
+	var names []string
+	must(filepath.WalkDir(at, func(name string, _ os.DirEntry, err error) error {
+		if err == nil && name != at {
+			names = append(names, name)
+		}
+		return err
+	}))
+	return strings.Join(names, " ")
+}
+
+func TestSwitchRoot(t *testing.T) {
+	runInNewRoot(t, "switch", func() {
+		for _, directory := range []string{"/sysroot", "/a/b/c", "/mounted", "/dev"} {
+			must(os.MkdirAll(directory, 0o755))
+		}
+		must(os.WriteFile("/a/b/file", make([]byte, 1<<20), 0o400))
+		must(os.Symlink("/sysroot/keep", "/a/link"))
+		must(unix.Mkfifo("/a/pipe", 0o600))
+		must(unix.Mount("tmpfs", "/sysroot", "tmpfs", 0, "mode=755"))
+		must(os.WriteFile("/sysroot/keep", []byte("kept"), 0o600))
+		must(os.Mkdir("/sysroot/run", 0o755))
+		must(unix.Mount("tmpfs", "/sysroot/run", "tmpfs", 0, "mode=755"))
+		must(os.WriteFile("/sysroot/run/keep", nil, 0o600))
+		old, err := os.Open("/")
+		must(err)
+		h, err := SwitchRoot("/sysroot")
+		must(err)
+		say("%s, left over: %q", h.Way, h.LeftOver)
+		say("%s", ls("/"))
+		here, err := os.Getwd()
+		must(err)
+		say("in %s", here)
+		names, err := old.Readdirnames(-1)
+		must(err)
+		say("old root: %q", names)
+	}, `pivot_root, left over: []`, "/keep /run /run/keep", "in /", "old root: []")
+}
+
+// A mount that was forgotten in the initramfs is reported, and what is on it stays.
+func TestSwitchRootWithAForgottenMount(t *testing.T) {
+	runInNewRoot(t, "forgotten", func() {
+		must(os.MkdirAll("/sysroot", 0o755))
+		must(os.MkdirAll("/a/mounted", 0o755))
+		must(os.WriteFile("/a/file", nil, 0o600))
+		must(unix.Mount("tmpfs", "/sysroot", "tmpfs", 0, "mode=755"))
+		must(unix.Mount("tmpfs", "/a/mounted", "tmpfs", 0, "mode=755"))
+		must(os.WriteFile("/a/mounted/precious", nil, 0o600))
+		mounted, err := os.Open("/a/mounted")
+		must(err)
+		h, err := SwitchRoot("/sysroot")
+		must(err)
+		names, err := mounted.Readdirnames(-1)
+		must(err)
+		say("%s, left over: %q; on the mount: %q", h.Way, h.LeftOver, names)
+	}, `pivot_root, left over: ["a"]; on the mount: ["precious"]`)
+}
+
+func TestSwitchRootRefuses(t *testing.T) {
+	runInNewRoot(t, "refuses", func() {
+		must(os.MkdirAll("/sysroot", 0o755))
+		must(os.MkdirAll("/keep", 0o755))
+		for _, target := range []string{"/sysroot", "/gone"} {
+			_, err := SwitchRoot(target)
+			say("%v", err)
+		}
+		say("%s", ls("/"))
+	}, "switch root: /sysroot is not a mount point", "no such file or directory", "/keep /sysroot")
+}
+
+// What is not a ram file system holds files that somebody wants to keep.
+func TestSwitchRootRefusesARealRoot(t *testing.T) {
+	w := newWorld(t, "ext4", func(w *world) { w.check(os.Mkdir(w.at("sysroot"), 0o755)) })
+	runInNewRoot(t, "real", func() {}) // Leaves the child here when it plays another part.
+	self, err := os.Executable()
+	w.check(err)
+	command := exec.Command(self, "-test.run=^TestChildOnARealRoot$")
+	command.Env = append(os.Environ(), childVariable+"=real-root", childVariable+"_AT="+w.path)
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	output, err := command.CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "/ is not an initramfs (file system type 0xef53)") {
+		t.Errorf("%s%v", output, err)
+	}
+	if got := w.read("etc/base"); got != "host\n" {
+		t.Errorf("%q", got)
+	}
+}

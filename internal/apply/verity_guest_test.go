@@ -1,0 +1,151 @@
+//go:build guest
+
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/devmapper"
+	"github.com/preroot/preroot/internal/loopdev"
+	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/veritytable"
+)
+
+// verityPlan makes loop devices of the two partitions of an image, and the plan to open them as NAME.
+func verityPlan(t *testing.T, b built, name string) *plan.Verity {
+	t.Helper()
+	s, err := veritytable.ParseSuperblock(b.data[b.hashStart:][:veritytable.SuperblockSize])
+	if err != nil {
+		t.Fatal(err)
+	}
+	geometry, err := s.Geometry(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attach := func(content []byte) string {
+		file := filepath.Join(t.TempDir(), "part")
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		loop, err := loopdev.Attach(openFile(t, file), 0, 0, 4096)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { loop.Close() })
+		return loop.Number()
+	}
+	return &plan.Verity{
+		Name: name, UUID: veritytable.DeviceUUID(s.UUID, name),
+		Table: veritytable.Table{
+			Superblock: *s, StartBlock: geometry.StartBlock, RootHash: b.rootHash,
+			DataDevice: attach(b.data[b.dataStart:][:b.dataSize]), HashDevice: attach(b.data[b.hashStart:][:b.hashSize]),
+		},
+	}
+}
+
+func openControl(t *testing.T) *devmapper.Control {
+	t.Helper()
+	dm, err := devmapper.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dm.Close() })
+	return dm
+}
+
+func TestOpenVerity(t *testing.T) {
+	files := confextFiles("x")
+	files["etc/large"] = strings.Repeat("enough for a tree with a level\n", 2000)
+	b := image{files: files}.build(t)
+	dm := openControl(t)
+	v := verityPlan(t, b, "preroot-test")
+	// A link of an earlier device must not lead the next step to another one.
+	if err := os.Symlink("../dm-99", "/dev/mapper/preroot-test"); err != nil {
+		t.Fatal(err)
+	}
+	device, err := OpenVerity(dm, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(dm.Remove("preroot-test"), os.Remove("/dev/mapper/preroot-test")); err != nil {
+			t.Error(err)
+		}
+	})
+	if link, err := filepath.EvalSymlinks("/dev/mapper/preroot-test"); err != nil || link != device.Node() {
+		t.Errorf("%s, %v", link, err)
+	}
+	record := fmt.Sprintf("/run/udev/data/b%d:%d", device.Major, device.Minor)
+	t.Cleanup(func() { _ = os.Remove(record) })
+	info, err := os.Stat(record)
+	if err != nil || info.Mode() != 0o644|os.ModeSticky {
+		t.Errorf("%v, %v", info, err)
+	}
+	if text, _ := os.ReadFile(record); string(text) != "E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\nV:1\n" {
+		t.Errorf("%q", text)
+	}
+	if !device.ReadOnly || !device.Active || device.UUID != "CRYPT-VERITY-01020300000000000000000000000000-preroot-test" {
+		t.Errorf("%+v", device)
+	}
+	// What cryptsetup says about it.
+	output, err := exec.Command("veritysetup", "status", "preroot-test").CombinedOutput()
+	for _, want := range []string{"is active", "status:      verified", b.hash(), "mode:        readonly"} {
+		if err != nil || !strings.Contains(string(output), want) {
+			t.Errorf("no %q in\n%s (%v)", want, output, err)
+		}
+	}
+	// A second device of the name is refused and does not disturb the first.
+	if _, err := OpenVerity(dm, verityPlan(t, b, "preroot-test")); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("%v", err)
+	}
+	if found, err := dm.Find("preroot-test"); err != nil || found.Minor != device.Minor {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+func TestOpenVerityLeavesNothingBehindOnFailure(t *testing.T) {
+	files := confextFiles("x")
+	files["etc/large"] = strings.Repeat("enough for a tree with a level\n", 2000)
+	b := image{files: files}.build(t)
+	dm := openControl(t)
+	const name = "preroot-broken"
+	for what, c := range map[string]struct {
+		b      built
+		change func(v *plan.Verity)
+		want   string
+	}{
+		"wrong root hash":     {b, func(v *plan.Verity) { v.Table.RootHash = make([]byte, 32) }, "read the first block: "},
+		"corrupted block":     {b.damage(b.dataStart + 5), nil, "read the first block: "},
+		"corrupted top block": {b.damage(b.hashStart + 4096 + 5), nil, "read the first block: "},
+		"table refused":       {b, func(v *plan.Verity) { v.Table.Algorithm = "nohash" }, "load table"},
+		"too many blocks":     {b, func(v *plan.Verity) { v.Table.DataBlocks = 1 << 30 }, "load table"},
+		"no such device":      {b, func(v *plan.Verity) { v.Table.DataDevice = "250:250" }, "load table"},
+		"name too long":       {b, func(v *plan.Verity) { v.Name = strings.Repeat("x", 200) }, ""},
+		"empty name":          {b, func(v *plan.Verity) { v.Name = "" }, "empty name"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			v := verityPlan(t, c.b, name)
+			if c.change != nil {
+				c.change(v)
+			}
+			_, err := OpenVerity(dm, v)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "open verity device ") {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if _, err := dm.Find(name); !errors.Is(err, unix.ENXIO) {
+				t.Errorf("the device is there: %v", err)
+			}
+			if _, err := os.Lstat("/dev/mapper/" + name); !os.IsNotExist(err) {
+				t.Errorf("the link is there: %v", err)
+			}
+		})
+	}
+}
