@@ -15,15 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childVariable names the part that a child of the test program plays.
+// childVariable tells a child of the test program where its root is.
 const childVariable = "PREROOT_TEST_CHILD"
 
 // runInNewRoot runs act in a child process whose root directory is an empty tmpfs in a mount namespace
 // of its own, and compares what it says.
-func runInNewRoot(t *testing.T, name string, act func(), want ...string) {
+func runInNewRoot(t *testing.T, act func(), want ...string) {
 	t.Helper()
-	if os.Getenv(childVariable) == name {
-		enterTmpfs(os.Getenv(childVariable + "_AT"))
+	runInRoot(t, func() string {
+		at := newDirectory(t)
+		if err := unix.Mount("tmpfs", at, "tmpfs", 0, "mode=755"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+		return at
+	}, act, want...)
+}
+
+// runInRoot does so in the root that prepare makes: a mount point, which can be left by pivot_root(2) on
+// every kernel. The child runs the same test, and comes no further than this.
+func runInRoot(t *testing.T, prepare func() string, act func(), want ...string) {
+	t.Helper()
+	if at := os.Getenv(childVariable); at != "" {
+		must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		must(unix.Chroot(at))
+		must(unix.Chdir("/"))
 		act()
 		os.Exit(0)
 	}
@@ -31,9 +47,8 @@ func runInNewRoot(t *testing.T, name string, act func(), want ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, _, _ := strings.Cut(t.Name(), "/")
-	command := exec.Command(self, "-test.run=^"+top+"$")
-	command.Env = append(os.Environ(), childVariable+"="+name, childVariable+"_AT="+newDirectory(t))
+	command := exec.Command(self, "-test.run=^"+t.Name()+"$")
+	command.Env = append(os.Environ(), childVariable+"="+prepare())
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	output, err := command.CombinedOutput()
 	if err != nil {
@@ -42,15 +57,6 @@ func runInNewRoot(t *testing.T, name string, act func(), want ...string) {
 	if got := strings.Split(strings.TrimSpace(string(output)), "\n"); !slices.Equal(got, want) {
 		t.Errorf("said\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-}
-
-// enterTmpfs makes a tmpfs the root directory. It lies on another mount, so that it can be left by
-// pivot_root(2) on every kernel.
-func enterTmpfs(at string) {
-	must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	must(unix.Mount("tmpfs", at, "tmpfs", 0, "mode=755"))
-	must(unix.Chroot(at))
-	must(unix.Chdir("/"))
 }
 
 func must(err error) {
@@ -75,7 +81,7 @@ func ls(at string) string {
 }
 
 func TestSwitchRoot(t *testing.T) {
-	runInNewRoot(t, "switch", func() {
+	runInNewRoot(t, func() {
 		for _, directory := range []string{"/sysroot", "/a/b/c", "/mounted", "/dev"} {
 			must(os.MkdirAll(directory, 0o755))
 		}
@@ -104,7 +110,7 @@ func TestSwitchRoot(t *testing.T) {
 
 // A mount that was forgotten in the initramfs is reported, and what is on it stays.
 func TestSwitchRootWithAForgottenMount(t *testing.T) {
-	runInNewRoot(t, "forgotten", func() {
+	runInNewRoot(t, func() {
 		must(os.MkdirAll("/sysroot", 0o755))
 		must(os.MkdirAll("/a/mounted", 0o755))
 		must(os.WriteFile("/a/file", nil, 0o600))
@@ -122,7 +128,7 @@ func TestSwitchRootWithAForgottenMount(t *testing.T) {
 }
 
 func TestSwitchRootRefuses(t *testing.T) {
-	runInNewRoot(t, "refuses", func() {
+	runInNewRoot(t, func() {
 		must(os.MkdirAll("/sysroot", 0o755))
 		must(os.MkdirAll("/keep", 0o755))
 		for _, target := range []string{"/sysroot", "/gone"} {
@@ -135,18 +141,40 @@ func TestSwitchRootRefuses(t *testing.T) {
 
 // What is not a ram file system holds files that somebody wants to keep.
 func TestSwitchRootRefusesARealRoot(t *testing.T) {
-	w := newWorld(t, "ext4", func(w *world) { w.check(os.Mkdir(w.at("sysroot"), 0o755)) })
-	runInNewRoot(t, "real", func() {}) // Leaves the child here when it plays another part.
-	self, err := os.Executable()
-	w.check(err)
-	command := exec.Command(self, "-test.run=^TestChildOnARealRoot$")
-	command.Env = append(os.Environ(), childVariable+"=real-root", childVariable+"_AT="+w.path)
-	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
-	output, err := command.CombinedOutput()
-	if err != nil || !strings.Contains(string(output), "/ is not an initramfs (file system type 0xef53)") {
-		t.Errorf("%s%v", output, err)
-	}
+	var w *world
+	runInRoot(t, func() string {
+		w = newWorld(t, "ext4", func(w *world) { w.check(os.Mkdir(w.at("sysroot"), 0o755)) })
+		return w.path
+	}, func() {
+		must(unix.Mount("tmpfs", "/sysroot", "tmpfs", 0, "mode=755"))
+		_, err := SwitchRoot("/sysroot")
+		say("%v", err)
+	}, "switch root: / is not an initramfs (file system type 0xef53)")
 	if got := w.read("etc/base"); got != "host\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestRemoveBelowIsBounded(t *testing.T) {
+	deep := newDirectory(t)
+	if err := os.MkdirAll(deep+strings.Repeat("/d", maxDepth+10), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	directory := openFile(t, deep)
+	if left := empty(directory); !slices.Equal(left, []string{"d"}) {
+		t.Errorf("%q", left)
+	}
+	// Nothing is left of what lies less deep, and names may be any.
+	flat := newDirectory(t)
+	for _, name := range []string{"-rf", "new\nline", "\xff", " ", strings.Repeat("x", 255)} {
+		if err := os.MkdirAll(flat+"/"+name+"/"+name, 0o000); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(flat+"/f"+name[1:], nil, 0o000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := empty(openFile(t, flat)); len(left) != 0 {
+		t.Errorf("%q", left)
 	}
 }

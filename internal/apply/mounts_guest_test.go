@@ -12,7 +12,6 @@ import (
 
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/plan"
-	"github.com/preroot/preroot/internal/rootdir"
 )
 
 // Whoever can write to the root could move the verified /usr out of the way by a link: the mount would
@@ -189,7 +188,7 @@ func TestRestartOnPanic(t *testing.T) {
 }
 
 func TestMoveRun(t *testing.T) {
-	runInNewRoot(t, "move-run", func() {
+	runInNewRoot(t, func() {
 		newRoot := "/sysroot"
 		must(os.Mkdir(newRoot, 0o755))
 		must(unix.Mount("tmpfs", newRoot, "tmpfs", 0, "mode=755"))
@@ -201,10 +200,6 @@ func TestMoveRun(t *testing.T) {
 		must(err)
 		target, err := os.Readlink("/run")
 		must(err)
-		root, err := rootdir.Open(newRoot)
-		must(err)
-		entry, err := root.Resolve("/run/x")
-		must(err)
-		say("%s %s %s", text, target, entry.Path)
-	}, "x /sysroot/run /run/x")
+		say("%s %s", text, target)
+	}, "x /sysroot/run")
 }
