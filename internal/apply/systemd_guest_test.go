@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,26 +161,24 @@ func (w *world) judge(class osrelease.Class) {
 }
 
 func TestSystemdSkipsAfterOurMerge(t *testing.T) {
-	var b, s built
-	fill := func(mode string) func(w *world) {
+	fill := func(mode string, class osrelease.Class) func(w *world) {
 		return func(w *world) {
-			if b.data == nil {
-				b = image{files: confextFiles("00-default"), signed: true}.build(w.T)
-				s = image{files: sysextFiles("tool"), signed: true}.build(w.T)
+			if class == confext {
+				w.addDirectory("var/lib/confexts/dir", confextFiles("dir"))
+				w.addDirectory("usr/lib/confexts/dir_2.confext", confextFiles("dir_2"))
+				w.addFileSystem("var/lib/confexts/bare.raw", "erofs", confextFiles("bare"))
+				w.addFileSystem("var/lib/confexts/squash.confext.raw", "squashfs", confextFiles("squash"))
+				w.addImage("usr/lib/confexts/00-default.raw", image{files: confextFiles("00-default"), signed: true}.build(w.T))
+			} else {
+				w.addDirectory("var/lib/extensions/dir", sysextFiles("dir"))
+				w.addImage("var/lib/extensions/tool.sysext.raw", image{files: sysextFiles("tool")}.build(w.T))
+				w.addFileSystem("etc/extensions/bare.raw", "erofs", sysextFiles("bare"))
+				linked := sysextFiles("onlyusr")
+				delete(linked, "opt/onlyusr")
+				w.addDirectory("data/elsewhere", linked)
+				w.check(os.Symlink("../../../data/elsewhere", w.at("var/lib/extensions/onlyusr")))
 			}
-			w.addDirectory("var/lib/confexts/dir", confextFiles("dir"))
-			w.addDirectory("usr/lib/confexts/dir_2.confext", confextFiles("dir_2"))
-			w.addFileSystem("var/lib/confexts/bare.raw", "erofs", confextFiles("bare"))
-			w.addFileSystem("var/lib/confexts/squash.confext.raw", "squashfs", confextFiles("squash"))
-			w.addImage("usr/lib/confexts/00-default.raw", b)
 			w.write("opt/base", "host\n")
-			w.addDirectory("var/lib/extensions/dir", sysextFiles("dir"))
-			w.addImage("var/lib/extensions/tool.sysext.raw", s)
-			w.addFileSystem("etc/extensions/bare.raw", "erofs", sysextFiles("bare"))
-			linked := sysextFiles("onlyusr")
-			delete(linked, "opt/onlyusr")
-			w.addDirectory("data/elsewhere", linked)
-			w.check(os.Symlink("../../../data/elsewhere", w.at("var/lib/extensions/onlyusr")))
 			switch mode {
 			case "host":
 				w.useHostAsUpper()
@@ -205,7 +204,7 @@ func TestSystemdSkipsAfterOurMerge(t *testing.T) {
 		{"tmpfs", "auto", confext}, {"erofs", "no", sysext}, {"squashfs", "no", confext},
 	} {
 		t.Run(fmt.Sprintf("%s %s %s", c.fsType, c.mode, c.class), func(t *testing.T) {
-			w := newWorld(t, c.fsType, fill(c.mode))
+			w := newWorld(t, c.fsType, fill(c.mode, c.class))
 			w.judge(c.class)
 		})
 	}
@@ -303,5 +302,60 @@ func TestSystemdSkipsAfterAMergeOfNothing(t *testing.T) {
 			w := newWorld(t, "ext4", fill)
 			w.mergeToSkip(confext)
 		})
+	}
+}
+
+// In a mode that takes writes systemd 262 mounts every hierarchy, fails at one that has nothing to show,
+// and merges nothing then. Ours leaves it alone, and systemd agrees with what it finds.
+func TestSystemdSkipsAfterWhatItCannotMerge(t *testing.T) {
+	w := newWorld(t, "ext4", func(w *world) {
+		w.setMutable("auto")
+		files := sysextFiles("a")
+		delete(files, "opt/a")
+		w.addDirectory("var/lib/extensions/a", files)
+	})
+	if output, err := w.trySystemd(sysext, "refresh"); err == nil || len(w.mounts("usr")) != 0 {
+		t.Errorf("systemd can do it now; so should we:\n%s", output)
+	}
+	m := w.mergeToSkip(sysext)
+	if len(m.Overlays) != 1 || w.read("usr/share/a") != "a\n" || len(w.mounts("opt")) != 0 {
+		t.Errorf("%+v", m.Overlays)
+	}
+}
+
+// Of two links to one directory the kernel takes only one as a layer. systemd 262 fails as a whole.
+func TestMergeOfTwoLinksToOneDirectory(t *testing.T) {
+	files := confextFiles("a")
+	files["etc/extension-release.d/extension-release.b"] = "ID=_any\n"
+	w := newWorld(t, "tmpfs", func(w *world) {
+		w.addDirectory("data/d", files)
+		w.check(os.Symlink("/data/d", w.at("var/lib/confexts/a")))
+		w.check(os.Symlink("/data/d", w.at("usr/lib/confexts/b")))
+	})
+	if output, err := w.trySystemd(confext, "refresh"); err == nil {
+		t.Errorf("systemd can do it now; so should we:\n%s", output)
+	}
+	m := w.merge(confext)
+	if got := rejected(m)["a"]; got != `it is the same directory as "b"` || w.read("etc/a") != "a\n" {
+		t.Errorf("%q", rejected(m))
+	}
+}
+
+// A confext on /usr has the identity that it has on the merged /usr: sysexts come first.
+func TestSystemdSkipsConfextsOnAMergedUsr(t *testing.T) {
+	w := newWorld(t, "ext4", func(w *world) {
+		w.addDirectory("var/lib/extensions/sx", sysextFiles("sx"))
+		w.addDirectory("usr/lib/confexts/dir", confextFiles("dir"))
+		w.addFileSystem("usr/lib/confexts/bare.raw", "erofs", confextFiles("bare"))
+		// One that is on /usr only after the sysext was merged.
+		w.addDirectory("var/lib/extensions/sx/usr/lib/confexts/inside", confextFiles("inside"))
+	})
+	w.mergeToSkip(sysext)
+	m := w.mergeToSkip(confext)
+	if !slices.Equal(m.Names, []string{"bare", "dir", "inside"}) {
+		t.Errorf("%q", m.Names)
+	}
+	if refresh := w.systemd(sysext, "refresh"); !strings.Contains(refresh, skipped) {
+		t.Error(refresh)
 	}
 }

@@ -257,5 +257,10 @@ func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h
 		o.Layers = append(o.Layers, o.Target)
 		o.Backing = h.Backing
 	}
+	if o.Upper == "" && len(o.Layers) == 0 {
+		// Nothing but metadata: the kernel takes no such overlay, and nobody would
+		// gain from one. systemd 262 tries, and fails as a whole.
+		return nil, nil
+	}
 	return o, nil
 }

@@ -294,6 +294,30 @@ func TestPlanMergeLeavesOut(t *testing.T) {
 	}
 }
 
+// With Mutable=auto and an empty /opt there would be nothing but metadata to show there.
+func TestPlanMergeLeavesAnEmptyHierarchyAlone(t *testing.T) {
+	in := MergeInput{
+		Class: osrelease.ClassSysext, Settings: extension.Settings{Mutable: "auto"}, Host: testHost, RootPath: "/sysroot",
+		Hierarchies: []extension.Hierarchy{
+			{Path: "/usr", Resolved: "/usr", Exists: true, Permissions: 0o755},
+			{Path: "/opt", Resolved: "/opt", Exists: true, Empty: true, Permissions: 0o755},
+		},
+		Candidates: []Candidate{directoryImage(osrelease.ClassSysext, "a")},
+	}
+	delete(in.Candidates[0].Content, "/opt")
+	if m := mustMerge(t, in); len(m.Overlays) != 1 || m.Overlays[0].Hierarchy != "/usr" {
+		t.Errorf("%+v", m.Overlays)
+	}
+	in.Candidates = nil
+	if m := mustMerge(t, in); len(m.Overlays) != 1 || len(m.Names) != 0 {
+		t.Errorf("%+v", m.Overlays)
+	}
+	in.Hierarchies[1].Mutable = &extension.MutableDirectory{Path: "/var/lib/extensions.mutable/opt"}
+	if m := mustMerge(t, in); len(m.Overlays) != 2 || len(m.Overlays[1].Layers) != 0 || m.Overlays[1].Upper == "" {
+		t.Errorf("%+v", m.Overlays)
+	}
+}
+
 // Links to one directory would be the same layer twice, which the kernel refuses.
 func TestPlanMergeLeavesOutTheSameDirectory(t *testing.T) {
 	in := confextInput("no", etc(), "a", "b", "c", "d")

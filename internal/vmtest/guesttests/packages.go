@@ -67,6 +67,10 @@ var packages = []struct {
 		modules: []string{},
 	},
 	{
+		path:    "internal/observe",
+		modules: []string{"loop"},
+	},
+	{
 		path:    "internal/apply",
 		modules: []string{"loop", "dm-verity", "overlay", "erofs", "squashfs", "ext4"},
 		programs: []string{
