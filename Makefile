@@ -1,6 +1,6 @@
 # The scripts do the work and need no make; these are their short names.
 
-.PHONY: all initramfs demo test fresh size bench clean
+.PHONY: all initramfs demo test fuzz fresh size bench clean
 
 all:
 	./scripts/build
@@ -17,6 +17,10 @@ demo:
 test:
 	./scripts/test
 
+# make fuzz [TIME=10m] [PACKAGE=./internal/gpt]
+fuzz:
+	./scripts/fuzz $(or $(TIME),1m) $(PACKAGE)
+
 fresh:
 	./scripts/fresh
 
@@ -25,6 +29,7 @@ size: all
 
 bench:
 	./scripts/bench
+	./scripts/bench-verity
 
 clean:
 	rm -rf bin

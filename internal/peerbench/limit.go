@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/preroot/preroot/internal/hashtree"
+)
+
+const blockSize = 4096
+
+// measureLimit runs hashFromMemory in a process of its own: the kernel counts
+// the memory of the one that starts a program as that program's at its start.
+func measureLimit(size int64) (time.Duration, error) {
+	output, err := exec.Command("/proc/self/exe", "-limit", strconv.FormatInt(size, 10)).Output()
+	if err != nil {
+		return 0, fmt.Errorf("measure the limit: %w", err)
+	}
+	return time.ParseDuration(strings.TrimSpace(string(output)))
+}
+
+// printLimit is that process.
+func printLimit(size int64) {
+	fmt.Fprintln(os.Stdout, hashFromMemory(size))
+}
+
+// hashFromMemory returns how long all processors together take to hash size
+// bytes, in salted blocks that lie in memory: no reads, no tree, no start of a process.
+// It is the most that any program with this hash code could reach.
+func hashFromMemory(size int64) time.Duration {
+	// Beyond the caches, as the data is.
+	const buffer = 64 << 20
+	workers := runtime.GOMAXPROCS(0)
+	memory := make([]byte, buffer)
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(memory)
+	newHash, _ := hashtree.NewHash("sha256")
+	salt := make([]byte, 32)
+	blocks := size / blockSize
+
+	var group sync.WaitGroup
+	start := time.Now()
+	for worker := range workers {
+		group.Go(func() {
+			h := newHash()
+			var digest []byte
+			for block := int64(worker); block < blocks; block += int64(workers) {
+				at := block * blockSize % buffer
+				h.Reset()
+				h.Write(salt)
+				h.Write(memory[at : at+blockSize])
+				digest = h.Sum(digest[:0])
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(start)
+}
