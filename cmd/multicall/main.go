@@ -9,15 +9,18 @@ import (
 
 	"github.com/preroot/preroot/applets/boot"
 	"github.com/preroot/preroot/applets/report"
+	"github.com/preroot/preroot/applets/verity"
 )
 
 // applets maps every name a link may have to what it runs. arguments[0] is the
 // name.
 var applets = map[string]func(arguments []string) int{
-	"report": report.Main,
+	"report":      report.Main,
+	"verity":      verity.Main,
+	"veritysetup": verity.Main,
 }
 
-const usage = "call it as /init, as PID 1, or with an applet's name: preroot report"
+const usage = "call it as /init, as PID 1, or with an applet's name: preroot report, preroot verity"
 
 func main() {
 	os.Exit(run(os.Getpid(), os.Args))

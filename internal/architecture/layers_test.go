@@ -28,7 +28,7 @@ var (
 		"log/...", "flag", "path/filepath", "embed", "testing/..."}
 	// ofTheBinary is what no package of bin/preroot uses. What is linked by
 	// detours, cmd/multicall's test finds.
-	ofTheBinary = []string{"net/...", "os/exec", "os/signal", "os/user", "text/template/...", "html/...", "regexp/...", "encoding/gob",
+	ofTheBinary = []string{"net/...", "os/exec", "os/user", "text/template/...", "html/...", "regexp/...", "encoding/gob",
 		"encoding/xml", "crypto/x509/...", "crypto/tls", "log/...", "plugin", "testing/...", "syscall/...", "reflect", "expvar", "go/..."}
 )
 
@@ -36,21 +36,25 @@ var (
 var layers = []layer{
 	{
 		name: "formats",
-		packages: []string{"internal/ddi", "internal/gpt", "internal/hashtree", "internal/inifile", "internal/kernelcmdline",
-			"internal/mountinfo", "internal/osrelease", "internal/superblock", "internal/veritytable", "internal/versionorder"},
-		imports:   []string{"formats"},
+		packages: []string{"internal/cms", "internal/ddi", "internal/fec", "internal/gpt", "internal/hashtree", "internal/inifile",
+			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/reedsolomon", "internal/superblock",
+			"internal/veritytable", "internal/versionorder"},
+		imports: []string{"formats"},
+		// The hashes that the standard library has not.
+		modules: []string{"golang.org/x/crypto/blake2b", "golang.org/x/crypto/blake2s", "golang.org/x/crypto/md4",
+			"golang.org/x/crypto/ripemd160"},
 		forbidden: outsideWorld,
 	},
 	{
 		name:      "kernel, reading",
-		packages:  []string{"internal/blockdev", "internal/kernellog", "internal/rootdir", "internal/uevent"},
+		packages:  []string{"internal/blockdev", "internal/filewindow", "internal/kernellog", "internal/rootdir", "internal/uevent"},
 		imports:   []string{"formats"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,
 	},
 	{
 		name:      "kernel, changing",
-		packages:  []string{"internal/devmapper", "internal/kernelmodules", "internal/loopdev", "internal/mountapi"},
+		packages:  []string{"internal/devmapper", "internal/kernelmodules", "internal/keyring", "internal/loopdev", "internal/mountapi"},
 		imports:   []string{"formats", "kernel, reading"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,
@@ -64,7 +68,7 @@ var layers = []layer{
 	},
 	{
 		name:      "observe",
-		packages:  []string{"internal/extension", "internal/observe"},
+		packages:  []string{"internal/extension", "internal/observe", "internal/trust"},
 		imports:   []string{"formats", "kernel, reading"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,
@@ -114,6 +118,7 @@ var layers = []layer{
 		imports:  []string{"formats", "build host", "tests in machines"},
 		modules:  []string{unixCalls},
 	},
+	{name: "benchmarks", packages: []string{"internal/peerbench"}, imports: []string{"formats"}},
 	{name: "these tests", packages: []string{"internal/architecture"}},
 }
 

@@ -28,7 +28,8 @@ type Geometry struct {
 }
 
 // Geometry computes the layout of the tree behind the superblock at byte hashOffset of the
-// hash device, which must be a multiple of 512. The sizes of devices are not its concern, but
+// hash device, which must be a multiple of 512. A bare tree starts at the offset, rounded down to
+// whole hash blocks. The sizes of devices are not its concern, but
 // all products of what it returns and the block sizes fit in 63 bits.
 func (s *Superblock) Geometry(hashOffset int64) (*Geometry, error) {
 	if err := s.validate(); err != nil {
@@ -47,6 +48,10 @@ func (s *Superblock) Geometry(hashOffset int64) (*Geometry, error) {
 		DigestSize:      digestSize,
 		DigestsPerBlock: 1 << perBlock,
 		StartBlock:      (uint64(hashOffset) + SuperblockSize + hashBlock - 1) / hashBlock,
+	}
+	if s.Bare {
+		// Rounded down, as veritysetup does: the offset needs not be a multiple of the block size.
+		g.StartBlock = uint64(hashOffset) / hashBlock
 	}
 
 	// Level i has one digest for each block of level i-1; the top level is the first of one block.

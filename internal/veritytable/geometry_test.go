@@ -78,7 +78,7 @@ func TestGeometryRefuses(t *testing.T) {
 		want   string
 	}{
 		"zero value":        {func(s *Superblock) { *s = Superblock{} }, "is not the name of a hash algorithm"},
-		"unknown algorithm": {func(s *Superblock) { s.Algorithm = "md5" }, `hash algorithm "md5" is not supported`},
+		"unknown algorithm": {func(s *Superblock) { s.Algorithm = "sm3" }, `hash algorithm "sm3" is not supported`},
 		"no hash block":     {func(s *Superblock) { s.HashBlockSize = 0 }, "hash block size 0"},
 		"no data block":     {func(s *Superblock) { s.DataBlockSize = 0 }, "data block size 0"},
 		"no blocks":         {func(s *Superblock) { s.DataBlocks = 0 }, "0 data blocks"},

@@ -7,24 +7,6 @@ import (
 	"strings"
 )
 
-// DigestSize returns the size in bytes of a digest of the algorithm, in any case of letters.
-// Known are those of FIPS 180 that veritysetup offers: sha1 sha224 sha256 sha384 sha512.
-func DigestSize(algorithm string) (int, bool) {
-	switch strings.ToLower(algorithm) {
-	case "sha1":
-		return 20, true
-	case "sha224":
-		return 28, true
-	case "sha256":
-		return 32, true
-	case "sha384":
-		return 48, true
-	case "sha512":
-		return 64, true
-	}
-	return 0, false
-}
-
 // ParseRootHash reads a root hash in hex digits of either case. The number of digits must be that
 // of the algorithm, and no space is allowed around them.
 func ParseRootHash(text, algorithm string) ([]byte, error) {

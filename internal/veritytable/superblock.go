@@ -30,6 +30,33 @@ const (
 // ErrNoSuperblock says that the bytes do not start with the magic of a superblock.
 var ErrNoSuperblock = errors.New("no verity superblock")
 
+// Field is a field of a superblock.
+type Field string
+
+// The fields that can be wrong.
+const (
+	FieldVersion    Field = "version"
+	FieldHashType   Field = "hash type"
+	FieldAlgorithm  Field = "hash algorithm"
+	FieldBlockSize  Field = "block size"
+	FieldDataBlocks Field = "data blocks"
+	FieldSalt       Field = "salt"
+)
+
+// FieldError is a field that is out of its range.
+type FieldError struct {
+	Field Field
+	// Value of a field that is a number.
+	Value uint64
+	text  string
+}
+
+func (e *FieldError) Error() string { return "verity superblock: " + e.text }
+
+func fieldError(field Field, value uint64, format string, values ...any) error {
+	return &FieldError{Field: field, Value: value, text: fmt.Sprintf(format, values...)}
+}
+
 // Superblock describes a hash tree and the data it covers.
 type Superblock struct {
 	HashType      uint32   // 1: the salt is hashed first; 0: last, as old Chrome OS has it
@@ -39,6 +66,9 @@ type Superblock struct {
 	HashBlockSize uint32   // the same for blocks of the tree
 	DataBlocks    uint64   // covered blocks, at least 1
 	Salt          []byte   // at most 256 bytes, nil if there is none
+	// Bare says that there is no superblock on disk: the values come from whoever made the tree,
+	// which starts at the hash offset itself (veritysetup --no-superblock). ParseSuperblock never sets it.
+	Bare bool
 }
 
 // ParseSuperblock reads a superblock from the first SuperblockSize bytes of b. It returns
@@ -56,16 +86,16 @@ func ParseSuperblock(b []byte) (*Superblock, error) {
 		return nil, ErrNoSuperblock
 	}
 	if version := binary.LittleEndian.Uint32(b[8:]); version != knownVersion {
-		return nil, fmt.Errorf("verity superblock: version %d, known is %d", version, knownVersion)
+		return nil, fieldError(FieldVersion, uint64(version), "version %d, known is %d", version, knownVersion)
 	}
 	name := b[offsetAlgo : offsetAlgo+maxAlgorithm+1]
 	end := bytes.IndexByte(name, 0)
 	if end < 0 {
-		return nil, fmt.Errorf("verity superblock: hash algorithm longer than %d letters", maxAlgorithm)
+		return nil, fieldError(FieldAlgorithm, 0, "hash algorithm longer than %d letters", maxAlgorithm)
 	}
 	saltSize := binary.LittleEndian.Uint16(b[offsetSaltSize:])
 	if saltSize > maxSalt {
-		return nil, fmt.Errorf("verity superblock: salt of %d bytes, at most %d", saltSize, maxSalt)
+		return nil, fieldError(FieldSalt, uint64(saltSize), "salt of %d bytes, at most %d", saltSize, maxSalt)
 	}
 	s := &Superblock{
 		HashType:      binary.LittleEndian.Uint32(b[12:]),
@@ -84,15 +114,38 @@ func ParseSuperblock(b []byte) (*Superblock, error) {
 	return s, nil
 }
 
+// Encode returns the superblock as it stands on disk, SuperblockSize bytes, padding zero. An
+// error names a field out of its range. The algorithm is written in lower case, since the kernel
+// takes no other.
+func (s *Superblock) Encode() ([]byte, error) {
+	lowered := *s
+	lowered.Algorithm = strings.ToLower(s.Algorithm)
+	if err := lowered.validate(); err != nil {
+		return nil, err
+	}
+	b := make([]byte, SuperblockSize)
+	copy(b, magic)
+	binary.LittleEndian.PutUint32(b[8:], knownVersion)
+	binary.LittleEndian.PutUint32(b[12:], s.HashType)
+	copy(b[16:32], s.UUID[:])
+	copy(b[offsetAlgo:], lowered.Algorithm)
+	binary.LittleEndian.PutUint32(b[64:], s.DataBlockSize)
+	binary.LittleEndian.PutUint32(b[68:], s.HashBlockSize)
+	binary.LittleEndian.PutUint64(b[72:], s.DataBlocks)
+	binary.LittleEndian.PutUint16(b[offsetSaltSize:], uint16(len(s.Salt)))
+	copy(b[offsetSalt:], s.Salt)
+	return b, nil
+}
+
 // validate checks each field for itself. It is run again where a superblock is used, since
 // one can also be built by hand.
 func (s *Superblock) validate() error {
 	if s.HashType > maxHashType {
-		return fmt.Errorf("verity superblock: hash type %d, known are 0 and %d", s.HashType, maxHashType)
+		return fieldError(FieldHashType, uint64(s.HashType), "hash type %d, known are 0 and %d", s.HashType, maxHashType)
 	}
 	if !isAlgorithmName(s.Algorithm) {
 		// A space in it would add words to the table.
-		return fmt.Errorf("verity superblock: %.40q is not the name of a hash algorithm", s.Algorithm)
+		return fieldError(FieldAlgorithm, 0, "%.40q is not the name of a hash algorithm", s.Algorithm)
 	}
 	if !isBlockSize(s.DataBlockSize) {
 		return blockSizeError("data", s.DataBlockSize)
@@ -101,19 +154,19 @@ func (s *Superblock) validate() error {
 		return blockSizeError("hash", s.HashBlockSize)
 	}
 	if s.DataBlocks == 0 {
-		return errors.New("verity superblock: 0 data blocks, so nothing would be verified")
+		return fieldError(FieldDataBlocks, 0, "0 data blocks, so nothing would be verified")
 	}
 	if limit := math.MaxInt64 / uint64(s.DataBlockSize); s.DataBlocks > limit {
-		return fmt.Errorf("verity superblock: %d data blocks, at most %d", s.DataBlocks, limit)
+		return fieldError(FieldDataBlocks, s.DataBlocks, "%d data blocks, at most %d", s.DataBlocks, limit)
 	}
 	if len(s.Salt) > maxSalt {
-		return fmt.Errorf("verity superblock: salt of %d bytes, at most %d", len(s.Salt), maxSalt)
+		return fieldError(FieldSalt, uint64(len(s.Salt)), "salt of %d bytes, at most %d", len(s.Salt), maxSalt)
 	}
 	return nil
 }
 
 func blockSizeError(which string, size uint32) error {
-	return fmt.Errorf("verity superblock: %s block size %d is not a power of 2 from %d to %d",
+	return fieldError(FieldBlockSize, uint64(size), "%s block size %d is not a power of 2 from %d to %d",
 		which, size, minBlockSize, maxBlockSize)
 }
 
@@ -130,7 +183,10 @@ func (s *Superblock) Check(dataSize, hashSize, hashOffset int64) error {
 		return fmt.Errorf("verity data: %d blocks of %d bytes need %d bytes, the device has %d",
 			s.DataBlocks, s.DataBlockSize, needed, dataSize)
 	}
-	needed := hashOffset + SuperblockSize
+	needed := hashOffset
+	if !s.Bare {
+		needed += SuperblockSize
+	}
 	if geometry.TreeBlocks > 0 {
 		needed = int64(geometry.StartBlock+geometry.TreeBlocks) * int64(s.HashBlockSize)
 	}

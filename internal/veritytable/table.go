@@ -13,9 +13,7 @@ type Table struct {
 	// StartBlock is the first block of the tree (Geometry.StartBlock), not of the superblock.
 	StartBlock uint64
 	RootHash   []byte
-	// Options are the optional words as the kernel wants them, one word an element, an argument
-	// being a word of its own: "panic_on_corruption", "root_hash_sig_key_desc", "KEY".
-	Options []string
+	Options    Options
 }
 
 // Line returns the parameters of the target: what stands behind "START LENGTH verity" in a
@@ -38,9 +36,9 @@ func (t *Table) Line() string {
 		hex.EncodeToString(t.RootHash),
 		salt,
 	}
-	if len(t.Options) > 0 {
-		words = append(words, strconv.Itoa(len(t.Options)))
-		words = append(words, t.Options...)
+	if options := t.Options.words(); len(options) > 0 {
+		words = append(words, strconv.Itoa(len(options)))
+		words = append(words, options...)
 	}
 	return strings.Join(words, " ")
 }
@@ -51,10 +49,24 @@ func (t *Table) Sectors() uint64 { return uint64(t.dataBytes()) / sectorSize }
 // maxDeviceUUID is DM_UUID_LEN of the kernel without the NUL byte.
 const maxDeviceUUID = 128
 
+// deviceUUIDPrefix starts the UUIDs of the verity devices that libcryptsetup makes.
+const deviceUUIDPrefix = "CRYPT-VERITY-"
+
 // DeviceUUID returns the device-mapper UUID that libcryptsetup gives a verity device of this name,
 // by which veritysetup, systemd and the udev rules know it again: "CRYPT-VERITY-", the
 // superblock's UUID without dashes, "-", name; cut to the 128 bytes that the kernel has for it.
+//
+// A tree without a superblock has no UUID and is "CRYPT-VERITY-", name: see BareDeviceUUID.
 func DeviceUUID(uuid [16]byte, name string) string {
-	text := "CRYPT-VERITY-" + hex.EncodeToString(uuid[:]) + "-" + name
+	return BareDeviceUUID(hex.EncodeToString(uuid[:]) + "-" + name)
+}
+
+// BareDeviceUUID is DeviceUUID for a tree without a superblock.
+func BareDeviceUUID(name string) string {
+	text := deviceUUIDPrefix + name
 	return text[:min(len(text), maxDeviceUUID)]
 }
+
+// IsDeviceUUID reports whether a device-mapper UUID is that of a verity device: one made by
+// libcryptsetup, systemd or this project.
+func IsDeviceUUID(uuid string) bool { return strings.HasPrefix(uuid, deviceUUIDPrefix) }
