@@ -40,12 +40,12 @@ func Build(ctx context.Context, s *veritytable.Superblock, hashOffset int64, dat
 		b.levels[i].content = make([]byte, 0, l.hashBlock)
 	}
 	err = l.hashData(ctx, data, o, func(r *run) error {
-		if r.err != nil {
-			block := r.first + uint64(len(r.digests)/l.DigestSize)
-			return &Error{Operation: "read", Device: "data", Offset: int64(block) * int64(l.dataBlock), Err: r.err}
+		if len(r.unreadable) > 0 {
+			block := r.first + uint64(r.unreadable[0].index)
+			return &Error{Operation: "read", Device: "data", Offset: int64(block) * int64(l.dataBlock), Err: r.unreadable[0].err}
 		}
-		for at := 0; at < len(r.digests); at += l.DigestSize {
-			if err := b.add(0, r.digests[at:at+l.DigestSize]); err != nil {
+		for i := range r.blocks {
+			if err := b.add(0, r.digests[i*l.DigestSize:(i+1)*l.DigestSize]); err != nil {
 				return err
 			}
 		}

@@ -64,47 +64,46 @@ func (f Failure) String() string {
 	return fmt.Sprintf("%s, %s: does not match its digest", what, place)
 }
 
-// failures keeps the first limit failures of every stage, and counts them all.
+// failures keeps the first of every stage and of every level, limit each, and counts
+// them all.
 type failures struct {
 	limit  int
 	stages [][]Failure // the data blocks, then the levels
+	levels []levelFailures
 	count  uint64
 }
 
-// add returns the failure as it is kept, if it is.
-func (f *failures) add(failure Failure) *Failure {
+type levelFailures struct {
+	first []Failure
+	count uint64
+}
+
+func (f *failures) add(failure Failure) {
 	f.count++
-	stage := failure.stage + 1
-	for len(f.stages) <= stage {
+	for len(f.stages) <= failure.stage+1 {
 		f.stages = append(f.stages, nil)
 	}
-	if len(f.stages[stage]) >= f.limit {
-		return &failure
+	if stage := &f.stages[failure.stage+1]; len(*stage) < f.limit {
+		*stage = append(*stage, failure)
 	}
-	f.stages[stage] = append(f.stages[stage], failure)
-	return &f.stages[stage][len(f.stages[stage])-1]
+	for len(f.levels) <= failure.Level+1 {
+		f.levels = append(f.levels, levelFailures{})
+	}
+	level := &f.levels[failure.Level+1]
+	level.count++
+	if len(level.first) < f.limit {
+		level.first = append(level.first, failure)
+	}
 }
 
 // highest returns the failures of blocks of the highest level that has any, and whether
 // they are all there are of it.
 func (f *failures) highest() (found []Failure, complete bool) {
-	level := -2
-	for _, stage := range f.stages {
-		for _, failure := range stage {
-			level = max(level, failure.Level)
-		}
+	if len(f.levels) == 0 {
+		return nil, true
 	}
-	complete = true
-	// A stage has failures of its own level, and of the one above.
-	for stage := max(0, level); stage <= level+1 && stage < len(f.stages); stage++ {
-		complete = complete && len(f.stages[stage]) < f.limit
-		for _, failure := range f.stages[stage] {
-			if failure.Level == level {
-				found = append(found, failure)
-			}
-		}
-	}
-	return found, complete
+	level := f.levels[len(f.levels)-1]
+	return level.first, level.count == uint64(len(level.first))
 }
 
 // list returns the first of all, in the order of Failure.stage and, within one, of blocks.

@@ -26,10 +26,16 @@ const runBytes = 512 << 10
 type run struct {
 	first   uint64 // the first data block
 	blocks  int
-	digests []byte // of the blocks that could be read, without gaps
-	// err is why the rest could not be read, from block first+len(digests)/size on.
-	err  error
-	done chan struct{}
+	digests []byte // of all blocks; of those that could not be read, anything
+	// unreadable are the blocks that could not be read, ascending; none is read behind one that
+	// is behind the end.
+	unreadable []unreadableBlock
+	done       chan struct{}
+}
+
+type unreadableBlock struct {
+	index int // within the run
+	err   error
 }
 
 // hashData hashes all data blocks and gives the runs to take, in order. Every
@@ -42,7 +48,7 @@ func (l *layout) hashData(ctx context.Context, data Source, o Options, take func
 	// A few runs more than workers, so that none of them waits for the taker.
 	free := make(chan *run, 3*workers)
 	for range cap(free) {
-		free <- &run{digests: make([]byte, 0, int(perRun)*l.DigestSize), done: make(chan struct{}, 1)}
+		free <- &run{digests: make([]byte, int(perRun)*l.DigestSize), done: make(chan struct{}, 1)}
 	}
 	work, order := make(chan *run, cap(free)), make(chan *run, cap(free))
 	var group sync.WaitGroup
@@ -85,28 +91,28 @@ func (l *layout) hashData(ctx context.Context, data Source, o Options, take func
 	return ctx.Err()
 }
 
-// hashRun fills in a run's digests. Blocks before one that cannot be read are
-// hashed for themselves, so that the error is that of a single block.
+// hashRun fills in a run's digests. After a failure the blocks are read one by one.
 func (l *layout) hashRun(d *digester, data Source, r *run) {
-	// A source may call it again for the same bytes.
-	start := 0
-	hashBlocks := func(b []byte) error {
-		r.digests = r.digests[:start]
-		for ; len(b) > 0; b = b[l.dataBlock:] {
-			r.digests = d.appendDigest(r.digests, b[:l.dataBlock])
-		}
-		return nil
-	}
+	r.unreadable = r.unreadable[:0]
 	offset := int64(r.first) * int64(l.dataBlock)
-	r.digests, r.err = r.digests[:0], nil
-	if data.Use(offset, r.blocks*l.dataBlock, hashBlocks) == nil {
+	hashAt := func(index int) func(b []byte) error {
+		return func(b []byte) error {
+			for i := index; len(b) > 0; i, b = i+1, b[l.dataBlock:] {
+				d.appendDigest(r.digests[:i*l.DigestSize], b[:l.dataBlock])
+			}
+			return nil
+		}
+	}
+	if data.Use(offset, r.blocks*l.dataBlock, hashAt(0)) == nil {
 		return
 	}
-	r.digests = r.digests[:0]
 	for i := range r.blocks {
-		start = i * l.DigestSize
-		if r.err = data.Use(offset+int64(i)*int64(l.dataBlock), l.dataBlock, hashBlocks); r.err != nil {
-			r.digests = r.digests[:start]
+		err := data.Use(offset+int64(i)*int64(l.dataBlock), l.dataBlock, hashAt(i))
+		if err == nil {
+			continue
+		}
+		r.unreadable = append(r.unreadable, unreadableBlock{i, err})
+		if isShort(err) {
 			return
 		}
 	}

@@ -103,21 +103,16 @@ type checked struct {
 
 // takeRun compares a run of data blocks with the leaves.
 func (v *verifier) takeRun(r *run) error {
-	hashed := len(r.digests) / v.DigestSize
+	unreadable := r.unreadable
 	for i := range r.blocks {
 		block := r.first + uint64(i)
-		var digest []byte
-		if i < hashed {
-			digest = r.digests[i*v.DigestSize : (i+1)*v.DigestSize]
-		} else if i == hashed {
-			v.fail(Unreadable, -1, block, -1, r.err)
-			if isShort(r.err) {
+		digest := r.digests[i*v.DigestSize : (i+1)*v.DigestSize]
+		if len(unreadable) > 0 && unreadable[0].index == i {
+			v.fail(Unreadable, -1, block, -1, unreadable[0].err)
+			if isShort(unreadable[0].err) {
 				return errShort
 			}
-		} else {
-			// A device that fails in a block may still have the next ones, but not in this
-			// run: they count as the one before.
-			v.fail(Unreadable, -1, block, -1, r.err)
+			digest, unreadable = nil, unreadable[1:]
 		}
 		if err := v.compare(-1, block, digest); err != nil {
 			return err
@@ -207,13 +202,22 @@ func (v *verifier) checkSpare(level int, c *checked, start, end int) {
 	if isZero(c.content[start:end]) {
 		return
 	}
-	at := v.fail(SpareArea, level+1, c.number, level, nil)
-	at.At = at.Offset + int64(start)
+	f := v.failure(SpareArea, level+1, c.number, level, nil)
+	f.At += int64(start)
+	v.failures.add(f)
 }
 
 // fail records a failure of a block within its level, met while a block of level stage
 // was compared.
-func (v *verifier) fail(kind FailureKind, level int, block uint64, stage int, err error) *Failure {
+func (v *verifier) fail(kind FailureKind, level int, block uint64, stage int, err error) {
+	f := v.failure(kind, level, block, stage, err)
+	if isShort(err) {
+		v.result.Short = &f
+	}
+	v.failures.add(f)
+}
+
+func (v *verifier) failure(kind FailureKind, level int, block uint64, stage int, err error) Failure {
 	f := Failure{Kind: kind, Level: level, Block: block, Size: int64(v.dataBlock), Err: err, stage: stage}
 	if level >= 0 {
 		f.Block += v.Levels[level].FirstBlock
@@ -221,10 +225,7 @@ func (v *verifier) fail(kind FailureKind, level int, block uint64, stage int, er
 	}
 	f.Offset = int64(f.Block) * f.Size
 	f.At = f.Offset
-	if isShort(err) {
-		v.result.Short = &f
-	}
-	return v.failures.add(f)
+	return f
 }
 
 func isZero(b []byte) bool {

@@ -27,7 +27,7 @@ func Superblock(s veritytable.Superblock) []byte {
 	return b
 }
 
-// Build makes the hash device for data: hashOffset zero bytes, the superblock, the tree. It
+// Build makes the hash device for data: hashOffset zero bytes, the superblock unless it is bare, the tree. It
 // covers s.DataBlocks blocks, which data must have. It panics on what Geometry refuses.
 func Build(s veritytable.Superblock, hashOffset int64, data []byte) (device, root []byte) {
 	geometry, err := s.Geometry(hashOffset)
@@ -36,7 +36,9 @@ func Build(s veritytable.Superblock, hashOffset int64, data []byte) (device, roo
 	}
 	hashBlock, dataBlock := int(s.HashBlockSize), int(s.DataBlockSize)
 	device = make([]byte, (int(geometry.StartBlock)+int(geometry.TreeBlocks))*hashBlock)
-	copy(device[hashOffset:], Superblock(s))
+	if !s.Bare {
+		copy(device[hashOffset:], Superblock(s))
+	}
 
 	slot := geometry.DigestSize
 	for s.HashType == 1 && slot&(slot-1) != 0 {
