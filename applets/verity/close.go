@@ -48,7 +48,7 @@ func runClose(ctx context.Context, s *session) error {
 func (s *session) remove(ctx context.Context, dm *devmapper.Control, name string) error {
 	switch {
 	case s.cancelDeferred:
-		return dm.CancelRemoval(name)
+		return apply.KeepVerity(dm, name)
 	case s.deferred:
 		deferred, err := apply.CloseVerityLater(dm, name)
 		if deferred {

@@ -48,105 +48,106 @@ func runFormat(ctx context.Context, s *session) (err error) {
 	return job.writeRootHash()
 }
 
-// planFormat checks what was typed against what is there, and opens the data.
+// planFormat checks what was typed against what is there, in the order in which the
+// original finds out, and opens the data.
 func (s *session) planFormat() (*formatJob, error) {
 	job := &formatJob{}
 	var err error
 	if job.superblock, err = s.parameters(); err != nil {
 		return nil, err
 	}
-	hashName := s.operands[1]
-	if job.superblock.UUID, err = s.chooseUUID(hashName); err != nil {
-		return nil, err
-	}
 	if job.data, err = openDevice(s.operands[0], os.O_RDONLY); err != nil {
 		return nil, err
 	}
-	if err = s.planTree(job); err == nil {
-		err = s.planParity(job, hashName)
-	}
-	if err != nil {
-		closeAll(job.data)
-		return nil, err
+	for _, step := range []func(*formatJob) error{s.countBlocks, s.planTree, s.planParity, s.chooseUUID} {
+		if err := step(job); err != nil {
+			closeAll(job.data)
+			return nil, err
+		}
 	}
 	return job, nil
 }
 
-// planTree finds the number of data blocks and where the tree will be.
-func (s *session) planTree(job *formatJob) error {
+// countBlocks finds the number of data blocks, and areas that overlap the data.
+func (s *session) countBlocks(job *formatJob) error {
 	b := job.superblock
-	if job.data.size == 0 {
+	if job.data.size < sector {
 		return failf("Header detected but device %s is too small.", job.data.Name())
 	}
-	available := uint64(job.data.size) / uint64(b.DataBlockSize)
 	if b.DataBlocks == 0 {
-		b.DataBlocks = available
-		if tail := job.data.size % int64(b.DataBlockSize); tail > 0 && available > 0 {
+		b.DataBlocks = uint64(job.data.size) / uint64(b.DataBlockSize)
+		if tail := job.data.size % int64(b.DataBlockSize); tail > 0 && b.DataBlocks > 0 {
 			s.explain(fmt.Sprintf("the last %d bytes of %s fill no data block and are not covered", tail, job.data.Name()))
 		}
 	}
-	var err error
-	if job.geometry, err = s.geometry(b); err != nil {
+	if b.DataBlocks > math.MaxInt64/uint64(b.DataBlockSize) {
+		return fail(exitParameters, "Device offset overflow.")
+	}
+	dataEnd := b.DataBlocks * uint64(b.DataBlockSize)
+	if isSameFile(s.operands[0], s.operands[1]) && dataEnd > s.hashOffset {
+		return fail(exitParameters, "Data area overlaps with hash area.")
+	}
+	if s.fecDevice != "" && isSameFile(s.fecDevice, s.operands[0]) && dataEnd > s.fecOffset {
+		return fail(exitParameters, "Data area overlaps with FEC area.")
+	}
+	return nil
+}
+
+// planTree finds where the tree will be.
+func (s *session) planTree(job *formatJob) error {
+	if err := s.checkAlgorithm(); err != nil {
 		return err
 	}
-	if b.DataBlocks > available {
-		return &failure{code: exitParameters, lines: "Input/output error while creating hash area.",
-			cause: fmt.Errorf("%d data blocks are asked for, %s has %d", b.DataBlocks, job.data.Name(), available)}
-	}
-	if isSameFile(s.operands[0], s.operands[1]) && b.DataBlocks*uint64(b.DataBlockSize) > s.hashOffset {
-		return fail(exitParameters, "Data area overlaps with hash area.")
+	b := job.superblock
+	var err error
+	job.geometry, err = s.geometry(b)
+	job.description = description{name: s.operands[1], superblock: b, geometry: job.geometry, algorithm: s.hash}
+	job.description.fecShared = s.fecDevice != "" && isSameFile(s.fecDevice, s.operands[1])
+	if err == nil && job.description.fecShared && s.fecOffset < uint64(job.hashEnd()) {
+		// The original overwrites the tree, or the superblock.
+		return &failure{code: exitParameters, lines: "Hash area overlaps with FEC area.",
+			cause: fmt.Errorf("the hash area ends at byte %d, the FEC area starts at byte %d", job.hashEnd(), s.fecOffset)}
 	}
 	if int64(b.DataBlockSize) > int64(pageSize()) {
 		fmt.Fprintf(s.stderr, "WARNING: Kernel cannot activate device if data block size exceeds page size (%d).\n", pageSize())
 	}
-	job.description = description{name: s.operands[1], superblock: b, geometry: job.geometry, algorithm: s.hash}
-	if !b.Bare {
-		job.description.uuid = formatUUID(b.UUID)
-		if s.uuidGiven {
-			job.description.uuid = s.uuid
-		}
+	if err != nil {
+		return err
+	}
+	if available := uint64(job.data.size) / uint64(b.DataBlockSize); b.DataBlocks > available {
+		// The original meets the end in the middle of its work.
+		return &failure{code: exitParameters, lines: "Input/output error while creating hash area.",
+			cause: fmt.Errorf("%d data blocks are asked for, %s has %d", b.DataBlocks, job.data.Name(), available)}
 	}
 	return nil
 }
 
 // planParity finds where error correction data will be, if it is asked for.
-func (s *session) planParity(job *formatJob, hashName string) error {
+func (s *session) planParity(job *formatJob) error {
 	if s.fecDevice == "" {
 		return nil
 	}
-	b, d := job.superblock, &job.description
-	if isSameFile(s.fecDevice, s.operands[0]) && b.DataBlocks*uint64(b.DataBlockSize) > s.fecOffset {
-		return fail(exitParameters, "Data area overlaps with FEC area.")
+	if s.fecOffset > math.MaxInt64 {
+		return fail(exitParameters, "Device offset overflow.")
 	}
-	d.fecShared = isSameFile(s.fecDevice, hashName)
-	// As long as it will be once the tree is there.
-	end := job.hashEnd()
-	if info, err := os.Stat(hashName); err == nil && info.Mode().IsRegular() {
-		end = max(end, info.Size())
-	} else if err == nil && isUsable(info) {
-		hash, err := openDevice(hashName, os.O_RDONLY)
-		if err != nil {
-			return err
+	end := int64(s.fecOffset)
+	if !job.description.fecShared {
+		// As long as the hash device will be once the tree is there.
+		end = job.hashEnd()
+		if info, err := os.Stat(s.operands[1]); err == nil && isUsable(info) {
+			hash, err := openDevice(s.operands[1], os.O_RDONLY)
+			if err != nil {
+				return err
+			}
+			end = max(end, hash.size)
+			closeAll(hash)
 		}
-		end = max(end, hash.size)
-		closeAll(hash)
 	}
-	if d.fecShared {
-		if s.fecOffset > math.MaxInt64 {
-			return fail(exitParameters, "Device offset overflow.")
-		}
-		if int64(s.fecOffset) < job.hashEnd() {
-			// The original overwrites the tree, or the superblock.
-			return &failure{code: exitParameters, lines: "Hash area overlaps with FEC area.",
-				cause: fmt.Errorf("the hash area ends at byte %d, the FEC area starts at byte %d", job.hashEnd(), s.fecOffset)}
-		}
-		end = int64(s.fecOffset)
-	}
-	layout, err := s.fecLayout(b, job.geometry, end)
+	layout, err := s.fecLayout(job.superblock, job.geometry, end)
 	if err != nil {
 		return err
 	}
-	job.layout, d.fec = &layout, &layout
+	job.layout, job.description.fec = &layout, &layout
 	return nil
 }
 
@@ -317,16 +318,17 @@ func (job *formatJob) writeRootHash() error {
 }
 
 // chooseUUID reads --uuid, in the form 8-4-4-4-12 and either case, or makes a random one.
-func (s *session) chooseUUID(hashName string) ([16]byte, error) {
-	var uuid [16]byte
+func (s *session) chooseUUID(job *formatJob) error {
 	if s.noSuperblock {
-		return uuid, nil
+		return nil
 	}
+	uuid := &job.superblock.UUID
 	if !s.uuidGiven {
 		_, _ = rand.Read(uuid[:]) // never fails
 		uuid[6] = uuid[6]&0x0f | 0x40
 		uuid[8] = uuid[8]&0x3f | 0x80
-		return uuid, nil
+		job.description.uuid = formatUUID(*uuid)
+		return nil
 	}
 	digits := ""
 	if t := s.uuid; len(t) == 36 && t[8] == '-' && t[13] == '-' && t[18] == '-' && t[23] == '-' {
@@ -334,10 +336,11 @@ func (s *session) chooseUUID(hashName string) ([16]byte, error) {
 	}
 	b, err := hex.DecodeString(digits)
 	if err != nil || len(b) != len(uuid) {
-		return uuid, failf("Wrong VERITY UUID format provided on device %s.", hashName)
+		return failf("Wrong VERITY UUID format provided on device %s.", s.operands[1])
 	}
 	copy(uuid[:], b)
-	return uuid, nil
+	job.description.uuid = s.uuid
+	return nil
 }
 
 // isSameFile compares two names, of which neither needs to exist.

@@ -128,7 +128,7 @@ func (found *option) apply(value string, o *options, given map[string]bool) (req
 
 // action is a command as it is typed.
 type action struct {
-	name, canonical string
+	name string
 	// operands is how many it needs at least, described what they are.
 	operands  int
 	described string

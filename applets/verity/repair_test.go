@@ -56,7 +56,7 @@ func TestRepairInPlace(t *testing.T) {
 		},
 		"data and FEC": func(t *testing.T) {
 			overwrite(t, "data.img", 9*4096, []byte("damage"))
-			overwrite(t, "fec.img", 4*4096+100, []byte("damage"))
+			overwrite(t, "fec.img", 100, []byte("damage"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/keyring"
 	"github.com/preroot/preroot/internal/trust"
@@ -29,21 +27,24 @@ func (s *session) readSignature() (*signature, error) {
 	if path == "" {
 		return nil, nil
 	}
-	// A pipe that nobody writes to must not hold up the boot.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, &failure{code: exitParameters, lines: "Invalid signature file " + path + ".", cause: err}
-	}
-	defer file.Close()
-	info, err := file.Stat()
+	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil, &failure{code: exitParameters, lines: "Invalid signature file " + path + ".", cause: err}
 	}
-	der, err := io.ReadAll(io.LimitReader(file, keyring.MaxUserKey+1))
+	der, err := readUpTo(path, keyring.MaxUserKey+1)
 	if err != nil || len(der) == 0 {
 		return nil, &failure{code: exitParameters, lines: "Cannot read signature file " + path + ".", cause: err}
 	}
 	return &signature{der, trust.Given, path}, nil
+}
+
+func readUpTo(path string, size int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, size))
 }
 
 // openSigned opens a device as --policy has it: with the signature, nil if there is none, if it is
@@ -71,7 +72,7 @@ func (s *session) openSigned(rootHash string, given *signature, open func(der []
 			refused = open(given.der)
 			answer, ok := kernelAnswer(refused)
 			if !ok {
-				return signatureFailure(refused)
+				return refused
 			}
 			facts.Kernel = answer
 		case trust.AskUserSpace:
@@ -105,43 +106,44 @@ func (s *session) effectivePolicy() trust.Policy {
 }
 
 // kernelAnswer reads the answer out of what the load of a table ended with; the failure of another
-// step is none.
+// step is none. A signature that the kernel does not take as a key, such as one that is too large, it cannot
+// check.
 func kernelAnswer(err error) (trust.KernelAnswer, bool) {
+	if isNoKey(err) {
+		return trust.KernelLacksCode, true
+	}
+	if err == nil {
+		return trust.ReadKernelAnswer(nil, "")
+	}
 	refused, ok := errors.AsType[*devmapper.Error](err)
-	if err != nil && (!ok || refused.Command != devmapper.CommandLoad) {
+	if !ok || refused.Command != devmapper.CommandLoad {
 		return trust.KernelNotAsked, false
 	}
-	log := ""
-	if ok {
-		log = refused.KernelLog
-	}
-	return trust.ReadKernelAnswer(err, log)
+	return trust.ReadKernelAnswer(refused, refused.KernelLog)
 }
 
-// signatureFailure has the original's message for a signature that the kernel did not take as a key.
-func signatureFailure(err error) error {
-	if failed, ok := errors.AsType[*keyring.Error](err); ok && failed.Operation == keyring.OperationAdd {
-		return &failure{code: exitParameters, lines: "Failed to load key in kernel keyring.", cause: failed}
-	}
-	return err
+// isNoKey reports whether the kernel did not take the signature as a key.
+func isNoKey(err error) bool {
+	failed, ok := errors.AsType[*keyring.Error](err)
+	return ok && failed.Operation == keyring.OperationAdd
 }
 
 // refusal says why a device is not opened. Where nothing of ours was asked for, it is what the
 // original says.
 func (s *session) refusal(reason string, facts trust.Facts, refused, unconfirmed error) error {
 	if facts.Signature == trust.Absent {
-		return &failure{code: exitParameters, lines: "Root hash signature required."}
+		return fail(exitParameters, "Root hash signature required.")
 	}
 	code, lines := exitParameters, refused.Error()
 	if f, ok := errors.AsType[*failure](refused); ok {
 		code, lines = f.code, f.lines
 	}
-	if facts.Kernel == trust.KernelLacksCode && errors.Is(refused, unix.EINVAL) {
-		lines = "Kernel does not support dm-verity signature option."
+	if isNoKey(refused) {
+		code, lines = exitParameters, "Failed to load key in kernel keyring."
 	}
 	cause := errors.New(because(reason, refused, unconfirmed))
 	if s.policy != "" || len(s.certificates) > 0 {
-		return &failure{code: code, lines: lines + "\n" + s.program + ": not opened, " + cause.Error()}
+		return &failure{code: code, lines: lines + "\n" + s.program + ": not opened: " + cause.Error()}
 	}
 	return &failure{code: code, lines: lines, cause: cause}
 }
@@ -150,6 +152,8 @@ func (s *session) refusal(reason string, facts trust.Facts, refused, unconfirmed
 func because(reason string, refused, unconfirmed error) string {
 	if kernel, ok := errors.AsType[*devmapper.Error](refused); ok {
 		reason += " (" + kernel.Errno.Error() + ")"
+	} else if key, ok := errors.AsType[*keyring.Error](refused); ok {
+		reason += " (" + key.Error() + ")"
 	}
 	if unconfirmed != nil {
 		reason += "; in user space: " + unconfirmed.Error()

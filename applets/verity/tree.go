@@ -116,13 +116,17 @@ func (s *session) parameters() (*veritytable.Superblock, error) {
 	if s.fecOffset%sector != 0 {
 		return nil, fail(exitParameters, "Unsupported VERITY FEC offset.")
 	}
-	if _, ok := veritytable.DigestSize(s.hash); !ok {
-		return nil, failf("Hash algorithm %s not supported.", printable(s.hash))
-	}
 	return &veritytable.Superblock{
 		HashType: s.format, Algorithm: strings.ToLower(s.hash), DataBlockSize: s.dataBlockSize, HashBlockSize: s.hashBlockSize,
 		DataBlocks: s.dataBlocks, Salt: salt, Bare: s.noSuperblock,
 	}, nil
+}
+
+func (s *session) checkAlgorithm() error {
+	if _, ok := veritytable.DigestSize(s.hash); !ok {
+		return failf("Hash algorithm %s not supported.", printable(s.hash))
+	}
+	return nil
 }
 
 // parseSalt reads --salt; without it, only format has one, at random.
@@ -153,6 +157,9 @@ func (s *session) readTree(hash, data *device) (*veritytable.Superblock, error) 
 		return s.readSuperblock(hash)
 	}
 	superblock, err := s.parameters()
+	if err == nil {
+		err = s.checkAlgorithm()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -113,13 +113,16 @@ func usageText(program string) string {
 		}
 	}
 	words = append(words, "[OPTION...] <action> <action-specific>")
-	text, line := "", "Usage: "+path.Base(program)
-	for _, word := range words {
-		if len(line)+1+len(word) > helpWidth {
-			text += line + "\n"
-			line = "       "
+	text := "Usage: " + path.Base(program) + " " + words[0]
+	cursor := len(text)
+	for _, word := range words[1:] {
+		if cursor+len(word)+1 > helpWidth {
+			text += "\n       "
+			cursor = len("       ")
 		}
-		line += " " + word
+		text += " " + word
+		// popt counts a column more than it prints.
+		cursor += len(word) + 2
 	}
-	return text + line + "\n"
+	return text + "\n"
 }

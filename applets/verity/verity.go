@@ -45,6 +45,7 @@ var actions = map[string]func(context.Context, *session) error{
 	"close":  runClose,
 	"status": runStatus,
 	"dump":   runDump,
+	"trust":  runTrust,
 }
 
 // Main runs the applet; arguments[0] is the name it was called by. The exit code

@@ -13,9 +13,10 @@ import (
 // neverLinked are packages that must not get into bin/preroot, by whatever
 // detour: each of them, with what it brings along, is a large part of the
 // program's size, or a way to do what it must not do. "x/..." is x and all below.
+// (math/big is there for the sake of crypto/rsa.)
 var neverLinked = []string{
 	"net/...", "crypto/x509/...", "crypto/tls/...", "text/template/...", "html/...", "regexp/...", "encoding/gob", "encoding/xml",
-	"encoding/asn1", "math/big", "os/exec", "os/user", "log/...", "flag", "plugin", "expvar", "go/...", "debug/...", "testing/...",
+	"encoding/asn1", "os/exec", "os/user", "log/...", "flag", "plugin", "expvar", "go/...", "debug/...", "testing/...",
 	"archive/...", "compress/...", "embed", "runtime/pprof", "runtime/trace", "runtime/cgo", "database/...", "image/...", "mime/...",
 	"github.com/klauspost/...", "github.com/ulikunitz/...", "github.com/u-root/...", "github.com/pierrec/...", "golang.org/x/tools/...",
 	ours + "/initramfs/...", ours + "/cmd/mkpreroot", ours + "/internal/vmtest/...", ours + "/internal/architecture",

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +44,7 @@ func verityPlan(t *testing.T, b built, name string) *plan.Verity {
 		return loop.Number()
 	}
 	return &plan.Verity{
-		Name: name, UUID: veritytable.DeviceUUID(s.UUID, name),
+		Name: name, UUID: veritytable.DeviceUUID(s.UUID, name), Probe: plan.Probe{Blocks: s.SampleBlocks()},
 		Table: veritytable.Table{
 			Superblock: *s, StartBlock: geometry.StartBlock, RootHash: b.rootHash,
 			DataDevice: attach(b.data[b.dataStart:][:b.dataSize]), HashDevice: attach(b.data[b.hashStart:][:b.hashSize]),
@@ -109,6 +110,67 @@ func TestOpenVerity(t *testing.T) {
 	if found, err := dm.Find("preroot-test"); err != nil || found.Minor != device.Minor {
 		t.Errorf("%+v, %v", found, err)
 	}
+	// The same will do where it may, and nothing else.
+	v.AcceptExisting = true
+	if found, err := OpenVerity(dm, v); err != nil || found.Minor != device.Minor {
+		t.Errorf("%+v, %v", found, err)
+	}
+	other := *v
+	other.Table.Options.OnCorruption = veritytable.Panic
+	if found, err := OpenVerity(dm, &other); err == nil || !strings.Contains(err.Error(), "another table") {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// TestSideBySide has many open one device at once, each in the belief to be the only one.
+func TestSideBySide(t *testing.T) {
+	b := image{files: confextFiles("x")}.build(t)
+	v := verityPlan(t, b, "preroot-race")
+	v.AcceptExisting = true
+	dm := openControl(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			own := *v
+			if device, err := OpenVerity(dm, &own); err != nil || !device.Active {
+				t.Errorf("%+v, %v", device, err)
+			}
+		})
+	}
+	all.Wait()
+	if err := CloseVerity(t.Context(), dm, v.Name); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob("/dev/mapper/preroot-race"); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestPanicWordsCanComeLater is for a device of which only error correction may read the start: the table has its
+// words in the end, and the kernel did not panic.
+func TestPanicWordsCanComeLater(t *testing.T) {
+	b := image{files: confextFiles("x")}.build(t)
+	dm := openControl(t)
+	v := verityPlan(t, b, "preroot-careful")
+	v.Table.Options = veritytable.Options{OnCorruption: veritytable.Panic, OnError: veritytable.Panic}
+	v.Probe.Gently = true
+	if _, err := OpenVerity(dm, v); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := dm.Table(v.Name); err != nil || !strings.HasSuffix(target.Parameters, " 2 panic_on_corruption panic_on_error") {
+		t.Errorf("%+v, %v", target, err)
+	}
+	if err := CloseVerity(t.Context(), dm, v.Name); err != nil {
+		t.Error(err)
+	}
+	v = verityPlan(t, b.damage(b.dataStart+5), "preroot-careful")
+	v.Table.Options.OnCorruption, v.Probe.Gently = veritytable.Panic, true
+	if _, err := OpenVerity(dm, v); err == nil || !strings.Contains(err.Error(), "data block 0 is corrupted") {
+		t.Errorf("%v", err)
+	}
+	if _, err := dm.Find(v.Name); !errors.Is(err, unix.ENXIO) {
+		t.Errorf("the device is there: %v", err)
+	}
 }
 
 func TestOpenVerityLeavesNothingBehindOnFailure(t *testing.T) {
@@ -122,14 +184,15 @@ func TestOpenVerityLeavesNothingBehindOnFailure(t *testing.T) {
 		change func(v *plan.Verity)
 		want   string
 	}{
-		"wrong root hash":     {b, func(v *plan.Verity) { v.Table.RootHash = make([]byte, 32) }, "read the first block: "},
-		"corrupted block":     {b.damage(b.dataStart + 5), nil, "read the first block: "},
-		"corrupted top block": {b.damage(b.hashStart + 4096 + 5), nil, "read the first block: "},
+		// With the kernel's own words: "7:5: metadata block 1 is corrupted".
+		"wrong root hash":     {b, func(v *plan.Verity) { v.Table.RootHash = make([]byte, 32) }, "metadata block 1 is corrupted)"},
+		"corrupted block":     {b.damage(b.dataStart + 5), nil, "read data block 0: "},
+		"corrupted top block": {b.damage(b.hashStart + 4096 + 5), nil, "read data block 0: "},
 		"table refused":       {b, func(v *plan.Verity) { v.Table.Algorithm = "nohash" }, "load table"},
 		"too many blocks":     {b, func(v *plan.Verity) { v.Table.DataBlocks = 1 << 30 }, "load table"},
 		"no such device":      {b, func(v *plan.Verity) { v.Table.DataDevice = "250:250" }, "load table"},
 		"name too long":       {b, func(v *plan.Verity) { v.Name = strings.Repeat("x", 200) }, ""},
-		"empty name":          {b, func(v *plan.Verity) { v.Name = "" }, "empty name"},
+		"empty name":          {b, func(v *plan.Verity) { v.Name = "" }, `device name ""`},
 	} {
 		t.Run(what, func(t *testing.T) {
 			v := verityPlan(t, c.b, name)

@@ -47,7 +47,7 @@ var layers = []layer{
 	},
 	{
 		name:      "kernel, reading",
-		packages:  []string{"internal/blockdev", "internal/filewindow", "internal/kernellog", "internal/rootdir", "internal/uevent"},
+		packages:  []string{"internal/blockdev", "internal/kernellog", "internal/rootdir", "internal/terminal", "internal/uevent"},
 		imports:   []string{"formats"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

@@ -2,6 +2,7 @@ package devmapper_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,6 +34,10 @@ func checkContract(t *testing.T, c *devmapper.Control, target devmapper.Target, 
 	wantErrno("status of a device that is not there", err, unix.ENXIO)
 	wantErrno("remove a device that is not there", c.Remove(name), unix.ENXIO)
 	wantErrno("remove it later", c.RemoveWhenUnused(name), unix.ENXIO)
+	wantErrno("keep it", c.CancelRemoval(name), unix.ENXIO)
+	if listed, err := c.List(); err != nil || len(listed) != 0 {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
 
 	device, err := c.Create(name, uuid, target)
 	if err != nil {
@@ -48,6 +53,17 @@ func checkContract(t *testing.T, c *devmapper.Control, target devmapper.Target, 
 		t.Errorf("table %+v, want %+v, %v", table, target, err)
 	}
 
+	want := []devmapper.Listed{{Name: name, Major: device.Major, Minor: device.Minor}}
+	if listed, err := c.List(); err != nil || !reflect.DeepEqual(listed, want) {
+		t.Errorf("listed %+v, want %+v, %v", listed, want, err)
+	}
+	if version, ok, err := c.TargetVersion(target.Type); !ok || err != nil || !version.AtLeast(1, 0) {
+		t.Errorf("version %v of the target, %v, %v", version, ok, err)
+	}
+	if version, ok, err := c.TargetVersion("nosuchtarget"); ok || err != nil {
+		t.Errorf("version %v of no target, %v", version, err)
+	}
+
 	_, err = c.Create(name, "TEST-other", target)
 	wantErrno("create a device under the same name", err, unix.EBUSY)
 	_, err = c.Create("other", uuid, target)
@@ -58,6 +74,20 @@ func checkContract(t *testing.T, c *devmapper.Control, target devmapper.Target, 
 		t.Errorf("found %+v after the collisions, created %+v, %v", found, device, err)
 	}
 
+	other := target
+	other.Sectors /= 2
+	load := func(load func() error) error { return load() }
+	if err := c.Replace(name, other, load); err != nil {
+		t.Error(err)
+	}
+	if table, err := c.Table(name); err != nil || table != other {
+		t.Errorf("table %+v, want %+v, %v", table, other, err)
+	}
+	if found, err := c.Find(name); err != nil || found != device {
+		t.Errorf("found %+v with another table, created %+v, %v", found, device, err)
+	}
+	wantErrno("replace the table of a device that is not there", c.Replace("other", other, load), unix.ENXIO)
+
 	release := hold(name)
 	if found, err := c.Find(name); err != nil || found.OpenCount != 1 {
 		t.Errorf("found %+v while it is open, %v", found, err)
@@ -66,8 +96,19 @@ func checkContract(t *testing.T, c *devmapper.Control, target devmapper.Target, 
 	if err := c.RemoveWhenUnused(name); err != nil {
 		t.Errorf("remove a device in use later: %v", err)
 	}
-	if found, err := c.Find(name); err != nil || !found.Active {
+	if found, err := c.Find(name); err != nil || !found.Active || !found.RemovalDeferred {
 		t.Errorf("found %+v before its last user is gone, %v", found, err)
+	}
+	for range 2 {
+		if err := c.CancelRemoval(name); err != nil {
+			t.Errorf("keep the device: %v", err)
+		}
+		if found, err := c.Find(name); err != nil || !found.Active || found.RemovalDeferred {
+			t.Errorf("found %+v that is to be kept, %v", found, err)
+		}
+	}
+	if err := c.RemoveWhenUnused(name); err != nil {
+		t.Errorf("remove a device in use later after all: %v", err)
 	}
 	_, err = c.Create(name, uuid, target)
 	wantErrno("create a device while the old one is in use", err, unix.EBUSY)
@@ -86,7 +127,7 @@ func checkContract(t *testing.T, c *devmapper.Control, target devmapper.Target, 
 }
 
 func TestTheDoubleKeepsTheContract(t *testing.T) {
-	kernel := &devmappertest.Kernel{}
+	kernel := &devmappertest.Kernel{Targets: map[string]devmapper.TargetVersion{"linear": {1, 5, 0}, "error": {1, 7, 0}, "verity": {1, 13, 0}}}
 	hold := func(name string) func() {
 		kernel.Open = map[string]int{name: 1}
 		return func() { kernel.Release(name) }
@@ -139,6 +180,9 @@ func TestNamesAreChecked(t *testing.T) {
 		"long uuid":      {"usr", strings.Repeat("u", 129)},
 		"NUL in uuid":    {"usr", "a\x00b"},
 		"only NUL in it": {"usr", "\x00"},
+		"folder":         {".", ""},
+		"folder above":   {"..", ""},
+		"control device": {"control", ""},
 	} {
 		kernel := &devmappertest.Kernel{}
 		if _, err := devmapper.With(kernel).Create(id[0], id[1], target); err == nil || !strings.HasPrefix(err.Error(), "create device: ") {
@@ -199,9 +243,79 @@ func TestLongAnswersAreReadWhole(t *testing.T) {
 	if table, err := c.Table("long"); err != nil || table != target {
 		t.Errorf("table of %d bytes, %v", len(table.Parameters), err)
 	}
+	for i := range 300 {
+		if _, err := c.Create(fmt.Sprintf("%0127d", i), "", target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if listed, err := c.List(); err != nil || len(listed) != 301 || listed[300].Name != "long" || len(listed[299].Name) != 127 {
+		t.Errorf("%d devices, %v", len(listed), err)
+	}
+	kernel.Targets = map[string]devmapper.TargetVersion{}
+	for i := range 1000 {
+		kernel.Targets[fmt.Sprint("target", i)] = devmapper.TargetVersion{1, uint32(i), 2}
+	}
+	if version, ok, err := c.TargetVersion("target999"); !ok || err != nil || version != (devmapper.TargetVersion{1, 999, 2}) {
+		t.Errorf("%v, %v, %v", version, ok, err)
+	}
 	kernel.Status = strings.Repeat("y", 1<<20)
 	if status, err := c.Status("long"); err == nil || !strings.Contains(err.Error(), `"long"`) {
 		t.Errorf("status of %d bytes, %v", len(status), err)
+	}
+}
+
+// TestTheTableIsLoadedInsideOfWhatItNeeds looks at the order of things, and at a caller that fails by itself.
+func TestTheTableIsLoadedInsideOfWhatItNeeds(t *testing.T) {
+	target := devmapper.Target{Sectors: 8, Type: "linear", Parameters: "7:0 0"}
+	kernel := &devmappertest.Kernel{}
+	c := devmapper.With(kernel)
+	var before, after int
+	_, err := c.CreateAround("usr", "", target, func(load func() error) error {
+		before = len(kernel.Calls)
+		err := load()
+		after = len(kernel.Calls)
+		return err
+	})
+	want := []devmapper.Command{devmapper.CommandCreate, devmapper.CommandLoad, devmapper.CommandResume}
+	if err != nil || before != 1 || after != 2 || !reflect.DeepEqual(kernel.Calls, want) {
+		t.Errorf("%v, before %d, after %d, %v", kernel.Calls, before, after, err)
+	}
+	noKey := errors.New("no key")
+	if _, err := c.CreateAround("other", "", target, func(func() error) error { return noKey }); !errors.Is(err, noKey) {
+		t.Errorf("%v", err)
+	}
+	if names := kernel.Names(); !reflect.DeepEqual(names, []string{"usr"}) {
+		t.Errorf("left behind: %v", names)
+	}
+}
+
+func TestARefusalSaysWhichDeviceItWasFor(t *testing.T) {
+	kernel := &devmappertest.Kernel{Fail: map[devmapper.Command]unix.Errno{devmapper.CommandLoad: unix.E2BIG}}
+	_, err := devmapper.With(kernel).Create("usr", "u", devmapper.Target{Sectors: 8, Type: "verity"})
+	refused, ok := errors.AsType[*devmapper.Error](err)
+	if !ok || refused.Command != devmapper.CommandLoad || refused.For.Number() != "254:0" || refused.Device != "usr" {
+		t.Errorf("%+v", err)
+	}
+}
+
+func TestVersionsAreCompared(t *testing.T) {
+	version := devmapper.TargetVersion{1, 10, 0}
+	for want, other := range map[[2]uint32]bool{{1, 9}: true, {1, 10}: true, {1, 11}: false, {0, 99}: true, {2, 0}: false} {
+		if version.AtLeast(want[0], want[1]) != other {
+			t.Errorf("%v at least %v: %v", version, want, !other)
+		}
+	}
+}
+
+func TestMangleName(t *testing.T) {
+	// As libdevmapper 1.02.205 does it.
+	for name, want := range map[string]string{
+		"usr": "usr", "": "", "a b": `a\x20b`, `a\x20b`: `a\x20b`, `a\b`: `a\x5cb`, "xüy": `x\xc3\xbcy`, "#+-.:=@_": "#+-.:=@_",
+		`a\x2`: `a\x5cx2`, `a\x20 b`: `a\x5cx20\x20b`, `\xZZ`: `\x5cxZZ`, "a/b": `a\x2fb`,
+	} {
+		if got := devmapper.MangleName(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
 	}
 }
 
@@ -211,6 +325,7 @@ func TestErrorsSayWhatWasRefused(t *testing.T) {
 			Command: devmapper.CommandResume, Device: "usr", Errno: unix.EINVAL},
 		`load table "usr": invalid argument (verity: Invalid root digest)`: &devmapper.Error{
 			Command: devmapper.CommandLoad, Device: "usr", Errno: unix.EINVAL, KernelLog: "verity: Invalid root digest"},
+		`list devices: invalid argument`: &devmapper.Error{Command: devmapper.CommandList, Errno: unix.EINVAL},
 	} {
 		if err.Error() != want || !errors.Is(err, unix.EINVAL) {
 			t.Errorf("%v, want %s", err, want)

@@ -27,21 +27,27 @@ type Command uint8
 
 // The commands in use.
 const (
-	CommandCreate Command = 3
-	CommandRemove Command = 4
-	CommandResume Command = 6
-	CommandDevice Command = 7
-	CommandLoad   Command = 9
-	CommandStatus Command = 12
+	CommandList     Command = 2
+	CommandCreate   Command = 3
+	CommandRemove   Command = 4
+	CommandResume   Command = 6
+	CommandDevice   Command = 7
+	CommandLoad     Command = 9
+	CommandStatus   Command = 12
+	CommandVersions Command = 13
+	CommandMessage  Command = 14
 )
 
 var commandNames = map[Command]string{
-	CommandCreate: "create device",
-	CommandRemove: "remove device",
-	CommandResume: "activate device",
-	CommandDevice: "look up device",
-	CommandLoad:   "load table",
-	CommandStatus: "read status",
+	CommandList:     "list devices",
+	CommandCreate:   "create device",
+	CommandRemove:   "remove device",
+	CommandResume:   "activate device",
+	CommandDevice:   "look up device",
+	CommandLoad:     "load table",
+	CommandStatus:   "read status",
+	CommandVersions: "list targets",
+	CommandMessage:  "send message to device",
 }
 
 // Target is one line of a table.
@@ -60,7 +66,12 @@ type Device struct {
 	ReadOnly     bool
 	// Active says that a table is in force.
 	Active bool
+	// RemovalDeferred says that the device goes with its last user.
+	RemovalDeferred bool
 }
+
+// Number returns "major:minor".
+func (d Device) Number() string { return fmt.Sprintf("%d:%d", d.Major, d.Minor) }
 
 // Node returns the path of the device's node in devtmpfs.
 func (d Device) Node() string { return fmt.Sprintf("/dev/dm-%d", d.Minor) }
@@ -68,14 +79,21 @@ func (d Device) Node() string { return fmt.Sprintf("/dev/dm-%d", d.Minor) }
 // Error is an ioctl the kernel refused.
 type Error struct {
 	Command Command
-	Device  string
+	// Device is the name that the kernel was given, empty for a command about all devices.
+	Device string
+	// For is the device whose table was refused.
+	For Device
 	// KernelLog is the reason from the kernel's log, when one was found.
 	KernelLog string
 	Errno     error
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s %q: %v", commandNames[e.Command], e.Device, e.Errno)
+	text := commandNames[e.Command]
+	if e.Device != "" {
+		text += fmt.Sprintf(" %q", e.Device)
+	}
+	text += ": " + e.Errno.Error()
 	if e.KernelLog != "" {
 		text += " (" + e.KernelLog + ")"
 	}
@@ -134,38 +152,61 @@ func (f controlFile) Ioctl(command Command, buf []byte) error {
 // The table is in force, but nothing was read yet: dm-verity finds damage at
 // the first read.
 func (c *Control) Create(name, uuid string, target Target) (Device, error) {
-	if name == "" {
-		return Device{}, errors.New("create device: empty name")
+	return c.CreateAround(name, uuid, target, func(load func() error) error { return load() })
+}
+
+// CreateAround is Create for a table that needs something around its loading, such as a key in the
+// keyring of the calling thread: around must call load once, on the goroutine that it runs on, and return
+// its error.
+func (c *Control) CreateAround(name, uuid string, target Target, around func(load func() error) error) (Device, error) {
+	if err := checkName(name); err != nil {
+		return Device{}, fmt.Errorf("create device: %w", err)
 	}
 	created, err := c.call(CommandCreate, message{name: name, uuid: uuid})
 	if err != nil {
 		return Device{}, err
 	}
-	log := kernellog.Now()
-	defer log.Close()
-	device, err := c.activate(name, target)
+	device, err := c.activate(describe(created), name, target, around)
 	if err != nil {
-		if refused, ok := errors.AsType[*Error](err); ok {
-			empty := describe(created)
-			refused.KernelLog = reason(log.Complaints(), empty.Major, empty.Minor)
-		}
 		// The first error counts. Whoever has just opened the device, as udev
 		// may, must not keep it.
 		_ = c.RemoveWhenUnused(name)
-		return Device{}, err
 	}
-	return device, nil
+	return device, err
 }
 
-func (c *Control) activate(name string, target Target) (Device, error) {
-	if _, err := c.call(CommandLoad, message{name: name, flags: flagReadOnly | flagSecureData, target: &target}); err != nil {
-		return Device{}, err
+// Replace puts another table in the place of a device's, as CreateAround loads the first one. When it
+// fails the old one stays in force.
+func (c *Control) Replace(name string, target Target, around func(load func() error) error) error {
+	device, err := c.Find(name)
+	if err == nil {
+		_, err = c.activate(device, name, target, around)
 	}
-	answer, err := c.call(CommandResume, message{name: name, flags: flagReadOnly | flagSecureData, eventNumber: udevCookie()})
+	return err
+}
+
+// activate loads a table and puts it in force. To a refusal it adds the reason that the kernel gave in
+// its log.
+func (c *Control) activate(device Device, name string, target Target, around func(load func() error) error) (Device, error) {
+	log := kernellog.Now()
+	defer log.Close()
+	load := func() error {
+		_, err := c.call(CommandLoad, message{name: name, flags: flagReadOnly | flagSecureData, target: &target})
+		return err
+	}
+	err := around(load)
+	var resumed answer
+	if err == nil {
+		resumed, err = c.call(CommandResume, message{name: name, flags: flagReadOnly | flagSecureData, eventNumber: udevCookie()})
+	}
 	if err != nil {
+		if refused, ok := errors.AsType[*Error](err); ok {
+			refused.For = device
+			refused.KernelLog = reason(log.Complaints(), device.Major, device.Minor)
+		}
 		return Device{}, err
 	}
-	return describe(answer), nil
+	return describe(resumed), nil
 }
 
 // udevCookie returns an event number that a running udevd takes for an official
@@ -197,27 +238,16 @@ func (c *Control) Table(name string) (Target, error) {
 	return c.readTarget(name, flagNoFlush|flagStatusTable)
 }
 
-// maxAnswer bounds the buffer for a table; one target's words stay far below.
-const maxAnswer = 1 << 20
-
 func (c *Control) readTarget(name string, flags uint32) (Target, error) {
-	for room := 4 << 10; ; room *= 2 {
-		answer, err := c.call(CommandStatus, message{name: name, flags: flags, room: room})
-		if err != nil {
-			return Target{}, err
-		}
-		if answer.flags&flagBufferFull != 0 {
-			if room < maxAnswer {
-				continue
-			}
-			return Target{}, fmt.Errorf("read status of %q: the answer is longer than %d bytes", name, maxAnswer)
-		}
-		target, err := answer.firstTarget()
-		if err != nil {
-			return Target{}, fmt.Errorf("read status of %q: %w", name, err)
-		}
-		return target, nil
+	answer, err := c.callLong(CommandStatus, message{name: name, flags: flags})
+	if err != nil {
+		return Target{}, err
 	}
+	target, err := answer.firstTarget()
+	if err != nil {
+		return Target{}, fmt.Errorf("read status of %q: %w", name, err)
+	}
+	return target, nil
 }
 
 // Remove removes a device that nobody uses; else the error matches unix.EBUSY.
@@ -226,10 +256,33 @@ func (c *Control) Remove(name string) error {
 	return err
 }
 
-// RemoveWhenUnused removes the device now, or with its last user.
+// RemoveWhenUnused removes the device now, or with its last user: Find tells then that the removal is
+// deferred.
 func (c *Control) RemoveWhenUnused(name string) error {
 	_, err := c.call(CommandRemove, message{name: name, flags: flagDeferredRemove, eventNumber: udevCookie()})
 	return err
+}
+
+// CancelRemoval takes back a deferred removal. It is no error if there was none.
+func (c *Control) CancelRemoval(name string) error {
+	_, err := c.call(CommandMessage, message{name: name, text: "@cancel_deferred_remove"})
+	return err
+}
+
+// maxAnswer bounds the buffer for an answer: the words of one target, the names of all devices.
+const maxAnswer = 1 << 20
+
+// callLong makes room for an answer of any length up to maxAnswer.
+func (c *Control) callLong(command Command, m message) (answer, error) {
+	for m.room = 4 << 10; ; m.room *= 2 {
+		answer, err := c.call(command, m)
+		if err != nil || answer.flags&flagBufferFull == 0 {
+			return answer, err
+		}
+		if m.room >= maxAnswer {
+			return answer, fmt.Errorf("%s %q: the answer is longer than %d bytes", commandNames[command], m.name, maxAnswer)
+		}
+	}
 }
 
 func (c *Control) call(command Command, m message) (answer, error) {
@@ -256,5 +309,6 @@ func describe(a answer) Device {
 	return Device{
 		Major: major, Minor: minor, UUID: a.uuid, OpenCount: int(a.openCount),
 		ReadOnly: a.flags&flagReadOnly != 0, Active: a.flags&flagActivePresent != 0,
+		RemovalDeferred: a.flags&flagDeferredRemove != 0,
 	}
 }

@@ -22,7 +22,12 @@ func reason(complaints []string, major, minor uint32) string {
 			continue
 		}
 		if own, found := strings.CutPrefix(table, fmt.Sprintf("%d:%d: ", major, minor)); found {
-			return withoutErrno(own)
+			own = withoutErrno(own)
+			// What went before may be the same with more words: which feature was not recognized.
+			if strings.HasPrefix(last, own) {
+				return last
+			}
+			return own
 		}
 	}
 	return last

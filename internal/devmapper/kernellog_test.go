@@ -19,6 +19,10 @@ func TestReason(t *testing.T) {
 		{[]string{"device-mapper: table: 253:1: verity: Bad (-EINVAL), too"}, "verity: Bad (-EINVAL), too"},
 		{[]string{"device-mapper: table: 253:1: verity: Bad (-E x)"}, "verity: Bad (-E x)"},
 		{[]string{"device-mapper: verity: something", "device-mapper: verity: else"}, "verity: else"},
+		// Twice the same, the first time with the word that it is about.
+		{[]string{"device-mapper: verity: Unrecognized verity feature request: bogus",
+			"device-mapper: table: 253:1: verity: Unrecognized verity feature request (-EINVAL)", "device-mapper: ioctl: error adding target to table"},
+			"verity: Unrecognized verity feature request: bogus"},
 		// The table of another device does not count, and its own counts before all.
 		{[]string{"device-mapper: table: 253:12: linear: another device", "device-mapper: table: 253:1"}, ""},
 		{[]string{"device-mapper: table: 253:1: own", "device-mapper: verity: 7:0: data block 5 is corrupted"}, "own"},

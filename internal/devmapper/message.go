@@ -48,6 +48,8 @@ type message struct {
 	flags       uint32
 	eventNumber uint32
 	target      *Target
+	// text goes to the device itself.
+	text string
 	// room is the number of bytes for an answer behind the header.
 	room int
 }
@@ -64,11 +66,15 @@ func (m message) encode() ([]byte, error) {
 		return nil, fmt.Errorf("device uuid %q: want at most %d bytes, without NUL", m.uuid, uuidSize-1)
 	}
 	var body []byte
-	if m.target != nil {
+	switch {
+	case m.target != nil:
 		var err error
 		if body, err = m.target.encode(); err != nil {
 			return nil, err
 		}
+	case m.text != "":
+		// struct dm_target_msg: a sector, which does not count here, and the text.
+		body = append(make([]byte, 8), m.text+"\x00"...)
 	}
 	buf := make([]byte, headerSize+max(len(body), m.room))
 	for i, part := range []uint32{4, 0, 0} {

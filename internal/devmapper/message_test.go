@@ -82,6 +82,48 @@ func TestDamagedAnswers(t *testing.T) {
 	}
 }
 
+func TestDamagedLists(t *testing.T) {
+	good := make([]byte, 48)
+	native.PutUint64(good, 254<<8)
+	native.PutUint32(good[8:], 24)
+	copy(good[12:], "usr")
+	native.PutUint64(good[24:], 254<<8|1)
+	copy(good[36:], "root")
+	if listed, err := (answer{body: good}).devices(); err != nil || len(listed) != 2 || listed[1] != (Listed{"root", 254, 1}) {
+		t.Errorf("%+v, %v", listed, err)
+	}
+	for _, next := range []uint32{1, 11, 49, 1 << 31, 1<<32 - 1} {
+		damaged := bytes.Clone(good)
+		native.PutUint32(damaged[8:], next)
+		if listed, err := (answer{body: damaged}).devices(); err == nil {
+			t.Errorf("next at %d: %+v", next, listed)
+		}
+	}
+	for _, next := range []uint32{1, 15, 49, 1 << 31, 1<<32 - 1} {
+		damaged := make([]byte, 48)
+		native.PutUint32(damaged, next)
+		if versions, err := (answer{body: damaged}).targets(); err == nil {
+			t.Errorf("next at %d: %+v", next, versions)
+		}
+	}
+	for size := range good {
+		if _, err := (answer{body: good[:size]}).devices(); err != nil && size >= 24 {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
+func TestMessageForTheDevice(t *testing.T) {
+	buf, err := message{name: "usr", text: "@x"}.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// struct dm_target_msg: a sector of 64 bits, then the text.
+	if want := append(make([]byte, 8), "@x\x00"...); !bytes.Equal(buf[headerSize:], want) || native.Uint32(buf[offsetTargetCount:]) != 0 {
+		t.Errorf("%q", buf[headerSize:])
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, m := range []message{
 		{name: "usr", uuid: "u"},
@@ -102,6 +144,12 @@ func FuzzDecode(f *testing.F) {
 		device := describe(a)
 		if device.Major > 0xfff || device.Minor > 0xfffff && a.device < 1<<32 || strings.Contains(device.UUID, "\x00") {
 			t.Errorf("%+v", device)
+		}
+		if listed, err := a.devices(); err == nil && len(listed) > len(buf) {
+			t.Errorf("%d devices in %d bytes", len(listed), len(buf))
+		}
+		if versions, err := a.targets(); err == nil && len(versions) > len(buf) {
+			t.Errorf("%d targets in %d bytes", len(versions), len(buf))
 		}
 		target, err := a.firstTarget()
 		if err == nil && (len(target.Type) > typeSize || len(target.Parameters) > len(buf) || strings.Contains(target.Parameters, "\x00")) {

@@ -17,8 +17,10 @@ import (
 
 	"golang.org/x/crypto/blake2b"
 	"golang.org/x/crypto/blake2s"
-	"golang.org/x/crypto/md4"       //nolint:staticcheck // the same
-	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // old trees have it
+	//lint:ignore SA1019 old trees have it
+	"golang.org/x/crypto/md4"
+	//lint:ignore SA1019 old trees have it
+	"golang.org/x/crypto/ripemd160"
 )
 
 // constructors has the algorithms of veritytable.DigestSize.

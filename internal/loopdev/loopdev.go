@@ -43,7 +43,7 @@ const attempts = 16
 // Attach shows size bytes of image from offset on as a block device of its
 // own. Both are in bytes and multiples of 512; size 0 means up to the end, less
 // an incomplete sector there. An area that is not wholly inside a regular file is an
-// error. The logical block size is blockSize, a power of two from 512 to 4096.
+// error. The logical block size is blockSize, a power of two from 512 to the size of a page.
 func Attach(image *os.File, offset, size int64, blockSize uint32) (*Device, error) {
 	if err := checkArea(image, offset, size, blockSize); err != nil {
 		return nil, fmt.Errorf("attach %s: %w", image.Name(), err)
@@ -69,8 +69,8 @@ func checkArea(image *os.File, offset, size int64, blockSize uint32) error {
 	if offset < 0 || size < 0 || offset%sector != 0 || size%sector != 0 {
 		return fmt.Errorf("area %d+%d is not in sectors of %d bytes", offset, size, sector)
 	}
-	if blockSize < sector || blockSize > 4096 || blockSize&(blockSize-1) != 0 {
-		return fmt.Errorf("block size %d: want a power of two from %d to 4096", blockSize, sector)
+	if page := os.Getpagesize(); blockSize < sector || int64(blockSize) > int64(page) || blockSize&(blockSize-1) != 0 {
+		return fmt.Errorf("block size %d: want a power of two from %d to %d", blockSize, sector, page)
 	}
 	info, err := image.Stat()
 	if err != nil {
@@ -92,20 +92,19 @@ func attachFree(control, image *os.File, offset, size int64, blockSize uint32) (
 	if err != nil {
 		return nil, fmt.Errorf("open loop device: %w", err)
 	}
-	config := unix.LoopConfig{
-		Fd:   uint32(image.Fd()),
-		Size: blockSize,
-		Info: unix.LoopInfo64{
+	c := configuration{
+		image: image, blockSize: blockSize,
+		info: unix.LoopInfo64{
 			Offset:    uint64(offset),
 			Sizelimit: uint64(size),
 			Flags:     unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR,
 		},
 	}
 	// The kernel keeps at most 63 bytes of the name, for people to read.
-	copy(config.Info.File_name[:len(config.Info.File_name)-1], image.Name())
-	if err := unix.IoctlLoopConfigure(int(file.Fd()), &config); err != nil {
+	copy(c.info.File_name[:len(c.info.File_name)-1], image.Name())
+	if err := c.apply(file); err != nil {
 		file.Close()
-		return nil, &Error{Operation: "configure loop device", Image: image.Name(), Errno: err}
+		return nil, err
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {

@@ -14,9 +14,7 @@ import (
 
 	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/gpt"
-	"github.com/preroot/preroot/internal/hashtree"
 	"github.com/preroot/preroot/internal/superblock"
-	"github.com/preroot/preroot/internal/veritytable"
 )
 
 // Partition is a block device with what the partition table of its disk says
@@ -117,58 +115,6 @@ func entryOf(t *gpt.Table, device blockdev.Device) gpt.Entry {
 		}
 	}
 	return gpt.Entry{}
-}
-
-// Verity is what the superblock on a hash device says.
-type Verity struct {
-	Superblock *veritytable.Superblock
-	Geometry   *veritytable.Geometry
-}
-
-// ReadVerity reads the superblock at the start of the hash device and checks
-// that the areas it describes lie within the devices.
-func ReadVerity(data, hash blockdev.Device) (*Verity, error) {
-	file, err := os.Open(hash.Node())
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	block := make([]byte, veritytable.SuperblockSize)
-	if _, err := file.ReadAt(block, 0); err != nil {
-		return nil, fmt.Errorf("read verity superblock on %s: %w", hash.Node(), err)
-	}
-	return checkVerity(block, data, hash)
-}
-
-func checkVerity(block []byte, data, hash blockdev.Device) (*Verity, error) {
-	s, err := veritytable.ParseSuperblock(block)
-	if err == nil {
-		err = s.Check(data.Size, hash.Size, 0)
-	}
-	var g *veritytable.Geometry
-	if err == nil {
-		g, err = s.Geometry(0)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", hash.Node(), err)
-	}
-	return &Verity{Superblock: s, Geometry: g}, nil
-}
-
-// CheckStart checks in user space the top of the hash tree against the root
-// hash, and the first data block with its path through the tree.
-func (v *Verity) CheckStart(root []byte, data, hash blockdev.Device) error {
-	dataFile, err := os.Open(data.Node())
-	if err != nil {
-		return err
-	}
-	defer dataFile.Close()
-	hashFile, err := os.Open(hash.Node())
-	if err != nil {
-		return err
-	}
-	defer hashFile.Close()
-	return hashtree.CheckPath(v.Superblock, 0, root, dataFile, hashFile, 0)
 }
 
 // FileSystem tells what a device holds.

@@ -14,12 +14,19 @@ import (
 type Verity struct {
 	Name, UUID string
 	Table      veritytable.Table
+	// Signature of the root hash in DER, for the kernel to check: it is in the keyring under the
+	// description Table.Options.SignatureKey while the table is loaded. nil if there is none.
+	Signature []byte
+	// Probe says what to read through the device before anybody uses it.
+	Probe Probe
+	// AcceptExisting says that a device which is there already, with the same UUID and table, will do.
+	AcceptExisting bool
 }
 
 // bootOptions are the words for /usr: what does not verify, or cannot be read,
 // ends the machine, since nothing can go on without /usr. Both are known to
 // every kernel from 6.12 on and are never dropped.
-var bootOptions = []string{"panic_on_corruption", "panic_on_error"}
+var bootOptions = veritytable.Options{OnCorruption: veritytable.Panic, OnError: veritytable.Panic}
 
 // PlanVerity makes the table for /usr. An error says that the root hash does
 // not fit the superblock's algorithm.
@@ -39,6 +46,8 @@ func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device) (*Verity
 			RootHash:   root,
 			Options:    bootOptions,
 		},
+		Probe:          Probe{Blocks: v.Superblock.SampleBlocks()}, // see observe.Verity.CheckStart
+		AcceptExisting: true,
 	}, nil
 }
 
@@ -64,6 +73,7 @@ func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash str
 			StartBlock: g.StartBlock,
 			RootHash:   image.RootHash,
 		},
+		Probe: Probe{Blocks: s.SampleBlocks()},
 	}, nil
 }
 

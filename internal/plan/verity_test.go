@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,10 @@ func TestPlanVerity(t *testing.T) {
 	if got := v.Table.Line(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	// All that is read through the device was checked before, since damage is answered with a panic.
+	if !slices.Equal(v.Probe.Blocks, s.SampleBlocks()) || v.Probe.Gently || !v.AcceptExisting {
+		t.Errorf("%+v", v)
+	}
 	if v.Name != "usr" || v.UUID != "CRYPT-VERITY-0c0000000000000000000000000000ff-usr" || v.Table.Sectors() != 64 {
 		t.Errorf("%+v", v)
 	}
@@ -60,6 +65,9 @@ func TestPlanImageVerity(t *testing.T) {
 		// A bad extension must fail by itself, not end the machine: no words behind the salt.
 		if got, want := v.Table.Line(), "1 7:12 7:1 4096 4096 8 1 "+c.algorithm+" "+c.rootHash+" aabb"; got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+		if v.AcceptExisting || len(v.Probe.Blocks) != 3 {
+			t.Errorf("%+v", v)
 		}
 		if v.Name != c.name || v.UUID != "CRYPT-VERITY-0c0000000000000000000000000000ff-"+c.name {
 			t.Errorf("%s, %s", v.Name, v.UUID)

@@ -32,6 +32,10 @@ type GuestPackage struct {
 	// Path of the package below the repository, such as "internal/devmapper".
 	Path string
 
+	// Only names the tests to run, all when empty: a test that ends the machine
+	// is the only one of its boot.
+	Only []string
+
 	// Modules are loaded before the tests, by name, with what they depend on.
 	Modules []string
 
@@ -68,6 +72,9 @@ func BuildGuestTests(ctx context.Context, dir string, packages []GuestPackage) (
 		if err != nil {
 			return nil, err
 		}
+		if names, err = chooseTests(names, p.Only); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Path, err)
+		}
 		g.names = append(g.names, names)
 		program := filepath.Join(dir, "test"+strconv.Itoa(i))
 		if err := runGo(ctx, repository, "test", "-c", "-tags", "guest", "-o", program, "./"+p.Path); err != nil {
@@ -91,6 +98,19 @@ func BuildGuestTests(ctx context.Context, dir string, packages []GuestPackage) (
 		}
 	}
 	return g, g.writePlan(plan)
+}
+
+// chooseTests keeps the tests that are asked for, which must exist.
+func chooseTests(names, only []string) ([]string, error) {
+	if len(only) == 0 {
+		return names, nil
+	}
+	for _, name := range only {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("there is no guest test %s", name)
+		}
+	}
+	return only, nil
 }
 
 // addIncludes leaves out what another package asked for already.

@@ -20,11 +20,15 @@ type Kernel struct {
 	Fail map[devmapper.Command]unix.Errno
 	// Status is what every device's target answers.
 	Status string
+	// Targets are the target types that the kernel knows.
+	Targets map[string]devmapper.TargetVersion
 	// Open counts the users of devices, by name. A device in use is not
 	// removed before Release.
 	Open map[string]int
 	// Calls lists what was asked for, in order.
 	Calls []devmapper.Command
+	// Before is called before every command, if it is set: somebody else may have been faster.
+	Before func(command devmapper.Command, name string)
 
 	devices map[string]*device
 	created uint64
@@ -71,14 +75,24 @@ var native = binary.NativeEndian
 // Ioctl answers one command, in place as the kernel does.
 func (k *Kernel) Ioctl(command devmapper.Command, buf []byte) error {
 	k.Calls = append(k.Calls, command)
+	name := cString(buf[nameAt : nameAt+nameSize])
+	if k.Before != nil {
+		k.Before(command, name)
+	}
 	if errno, ok := k.Fail[command]; ok {
 		return errno
 	}
-	name := cString(buf[nameAt : nameAt+nameSize])
 	flags := native.Uint32(buf[flagsAt:])
 	found := k.devices[name]
-	if command == devmapper.CommandCreate {
+	switch command {
+	case devmapper.CommandCreate:
 		return k.create(name, buf)
+	case devmapper.CommandList:
+		answer(buf, k.list())
+		return nil
+	case devmapper.CommandVersions:
+		answer(buf, k.versions())
+		return nil
 	}
 	if found == nil {
 		return unix.ENXIO
@@ -87,6 +101,11 @@ func (k *Kernel) Ioctl(command devmapper.Command, buf []byte) error {
 	switch command {
 	case devmapper.CommandRemove:
 		return k.remove(name, found, flags&flagDeferredRemove != 0)
+	case devmapper.CommandMessage:
+		if cString(buf[paddedHeader+8:]) != "@cancel_deferred_remove" {
+			return unix.EINVAL
+		}
+		found.removed = false
 	case devmapper.CommandLoad:
 		if native.Uint32(buf[countAt:]) == 0 || len(buf) < paddedHeader+specSize {
 			return unix.EINVAL
@@ -139,7 +158,7 @@ func (k *Kernel) remove(name string, found *device, deferred bool) error {
 
 // describe fills in what every answer tells about the device.
 func (k *Kernel) describe(name string, d *device, buf []byte) {
-	flags := native.Uint32(buf[flagsAt:]) &^ (flagReadOnly | flagActive | flagInactive | flagBufferFull)
+	flags := native.Uint32(buf[flagsAt:]) &^ (flagReadOnly | flagActive | flagInactive | flagBufferFull | flagDeferredRemove)
 	count := uint32(0)
 	if d.active != nil {
 		flags |= flagActive
@@ -150,6 +169,9 @@ func (k *Kernel) describe(name string, d *device, buf []byte) {
 	}
 	if d.loaded != nil {
 		flags |= flagInactive
+	}
+	if d.removed {
+		flags |= flagDeferredRemove
 	}
 	native.PutUint32(buf[flagsAt:], flags)
 	native.PutUint32(buf[countAt:], count)
@@ -164,14 +186,61 @@ func (k *Kernel) answerStatus(d *device, flags uint32, buf []byte) {
 	if flags&flagStatusTable != 0 {
 		words = cString(d.active[specSize:])
 	}
-	answer := append(bytes.Clone(d.active[:specSize]), words...)
-	answer = append(answer, 0)
-	if len(answer) > len(buf)-paddedHeader {
-		native.PutUint32(buf[flagsAt:], native.Uint32(buf[flagsAt:])|flagBufferFull)
-		return
+	content := append(bytes.Clone(d.active[:specSize]), words...)
+	answer(buf, append(content, 0))
+}
+
+// answer puts what the kernel has to say behind the header, or says that there is no room for it.
+func answer(buf, content []byte) {
+	flags := native.Uint32(buf[flagsAt:]) &^ flagBufferFull
+	size := paddedHeader
+	if len(content) > len(buf)-paddedHeader {
+		flags |= flagBufferFull
+	} else {
+		size += copy(buf[paddedHeader:], content)
 	}
-	copy(buf[paddedHeader:], answer)
-	native.PutUint32(buf[sizeAt:], uint32(paddedHeader+len(answer)))
+	native.PutUint32(buf[flagsAt:], flags)
+	native.PutUint32(buf[sizeAt:], uint32(size))
+}
+
+// list makes struct dm_name_list of all devices: number, distance to the next, name, and what newer
+// kernels add.
+func (k *Kernel) list() []byte {
+	names := k.Names()
+	if len(names) == 0 {
+		return make([]byte, 16)
+	}
+	var list []byte
+	for i, name := range names {
+		size := (12+len(name)+1+7)&^7 + 8
+		entry := make([]byte, size)
+		native.PutUint64(entry, k.devices[name].number)
+		if i < len(names)-1 {
+			native.PutUint32(entry[8:], uint32(size))
+		}
+		copy(entry[12:], name)
+		list = append(list, entry...)
+	}
+	return list
+}
+
+// versions makes struct dm_target_versions: distance to the next, three numbers, name.
+func (k *Kernel) versions() []byte {
+	var list []byte
+	left := len(k.Targets)
+	for name, version := range k.Targets {
+		size := (16 + len(name) + 1 + 7) &^ 7
+		entry := make([]byte, size)
+		if left--; left > 0 {
+			native.PutUint32(entry, uint32(size))
+		}
+		for i, number := range version {
+			native.PutUint32(entry[4+4*i:], number)
+		}
+		copy(entry[16:], name)
+		list = append(list, entry...)
+	}
+	return list
 }
 
 func cString(b []byte) string {

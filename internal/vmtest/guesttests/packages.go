@@ -8,16 +8,19 @@
 package guesttests
 
 import (
+	"path/filepath"
+
 	"github.com/preroot/preroot/initramfs"
 	"github.com/preroot/preroot/internal/vmtest"
 )
 
-// packages lists every package with guest tests, with the modules they need. A
-// program of the testbed's tools tree is named by its path in that tree.
+// packages lists every package with guest tests, with the modules they need. Programs and other files
+// of the testbed's tools tree are named by their path in that tree.
 var packages = []struct {
 	path     string
 	modules  []string
 	programs []string
+	files    []string
 }{
 	{
 		path:     "internal/vmtest/selftest",
@@ -63,6 +66,14 @@ var packages = []struct {
 		modules: []string{"dm-verity", "erofs"},
 	},
 	{
+		path:    "internal/keyring",
+		modules: []string{"dm-verity"},
+	},
+	{
+		path:    "internal/trust",
+		modules: []string{},
+	},
+	{
 		path:    "internal/extension",
 		modules: []string{},
 	},
@@ -82,6 +93,20 @@ var packages = []struct {
 			"/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
 		},
 	},
+	{
+		path:    "applets/verity",
+		modules: []string{"loop", "dm-verity", "erofs"},
+		programs: []string{
+			"/usr/sbin/veritysetup", "/usr/sbin/dmsetup", "/usr/bin/mkfs.erofs", "/usr/bin/openssl", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+			// udev, with the library that it opens at run time.
+			"/usr/lib/systemd/systemd-udevd", "/usr/bin/udevadm", "/usr/lib/x86_64-linux-gnu/libblkid.so.1",
+		},
+		files: []string{
+			"/usr/lib/udev/rules.d/55-dm.rules", "/usr/lib/udev/rules.d/60-block.rules",
+			"/usr/lib/udev/rules.d/60-persistent-storage-dm.rules", "/usr/lib/udev/rules.d/95-dm-notify.rules",
+			"/usr/lib/udev/rules.d/99-systemd.rules",
+		},
+	},
 }
 
 // Packages resolves the table against a tree of tools.
@@ -94,6 +119,9 @@ func Packages(tools string) ([]vmtest.GuestPackage, error) {
 			if includes, err = vmtest.IncludePrograms(tools, p.programs...); err != nil {
 				return nil, err
 			}
+		}
+		for _, file := range p.files {
+			includes = append(includes, initramfs.Include{Source: filepath.Join(tools, file), Destination: file})
 		}
 		list = append(list, vmtest.GuestPackage{Path: p.path, Modules: p.modules, Includes: includes})
 	}
