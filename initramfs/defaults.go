@@ -13,6 +13,8 @@ var DefaultModules = []string{
 // becomes a symbolic link in /bin; only applets that exist may be listed.
 var AppletLinks = []string{
 	"report",
+	"verity",
+	"veritysetup",
 }
 
 // directories of every image, all with mode 0755: mount points and the places

@@ -17,6 +17,8 @@ import (
 const wantImage = `40755 .
 40755 bin
 120777 bin/report -> /init
+120777 bin/verity -> /init
+120777 bin/veritysetup -> /init
 40755 dev
 20600 dev/console 5:1
 20644 dev/kmsg 1:11

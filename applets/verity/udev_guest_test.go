@@ -3,7 +3,6 @@
 package verity
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -150,31 +149,5 @@ func TestUdevComesLater(t *testing.T) {
 		t.Error("systemd would not take it")
 	}
 	ours(t, "close", "early").want(t, "close")
-	wantNothingLeft(t)
-}
-
-// TestOpenDoesNotWaitForEver has a socket of udev's, and nobody behind it.
-func TestOpenDoesNotWaitForEver(t *testing.T) {
-	i := format(t, 16<<10)
-	if err := os.MkdirAll("/run/udev", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("/run/udev/control", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll("/run/udev") })
-	closeAtEnd(t, "alone")
-	start := time.Now()
-	ours(t, "open", i.path("data"), "alone", i.path("hash"), i.root).want(t, "open")
-	if link, err := os.Readlink("/dev/mapper/alone"); err != nil {
-		t.Errorf("%q, %v", link, err)
-	}
-	if took := time.Since(start); took < 9*time.Second || took > 20*time.Second {
-		t.Error(fmt.Sprint("it took ", took))
-	}
-	if err := os.Remove("/run/udev/control"); err != nil {
-		t.Fatal(err)
-	}
-	ours(t, "close", "alone").want(t, "close")
 	wantNothingLeft(t)
 }

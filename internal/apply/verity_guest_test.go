@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +120,45 @@ func TestOpenVerity(t *testing.T) {
 	other.Table.Options.OnCorruption = veritytable.Panic
 	if found, err := OpenVerity(dm, &other); err == nil || !strings.Contains(err.Error(), "another table") {
 		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// TestUdevIsNotWaitedForForEver has a socket of udev's, and nobody behind it.
+func TestUdevIsNotWaitedForForEver(t *testing.T) {
+	b := image{files: confextFiles("x")}.build(t)
+	v := verityPlan(t, b, "preroot-alone")
+	dm := openControl(t)
+	if err := errors.Join(os.MkdirAll("/run/udev", 0o755), os.WriteFile(udevControl, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	udevLimit = 200 * time.Millisecond
+	t.Cleanup(func() {
+		udevLimit = 10 * time.Second
+		_ = os.Remove(udevControl)
+	})
+	start := time.Now()
+	device, err := OpenVerity(dm, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took < udevLimit {
+		t.Errorf("it took %v", took)
+	}
+	if !isLinked(v.Name, device) {
+		t.Error("no link")
+	}
+	// The record is udev's business then.
+	if _, err := os.Stat(recordPath(device)); !os.IsNotExist(err) {
+		t.Errorf("the record: %v", err)
+	}
+	if err := os.Remove(udevControl); err != nil {
+		t.Fatal(err)
+	}
+	if err := CloseVerity(t.Context(), dm, v.Name); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(mapperLinks + v.Name); !os.IsNotExist(err) {
+		t.Errorf("the link: %v", err)
 	}
 }
 
