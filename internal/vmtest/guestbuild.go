@@ -88,7 +88,7 @@ func BuildGuestTests(ctx context.Context, dir string, packages []GuestPackage) (
 		}
 		plan.Packages = append(plan.Packages, guestplan.Package{
 			Path: p.Path, Program: folder + "/run.test", Folder: folder, Modules: p.Modules,
-			Arguments: []string{"-test.v=test2json", "-test.timeout=120s", "-test.run=^(" + strings.Join(names, "|") + ")$"},
+			Arguments: []string{"-test.v=test2json", "-test.timeout=300s", "-test.run=^(" + strings.Join(names, "|") + ")$"},
 		})
 		g.addIncludes(p.Includes)
 		for _, module := range p.Modules {

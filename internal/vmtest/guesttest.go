@@ -25,7 +25,7 @@ type GuestResult struct {
 }
 
 // Boot runs the tests in one machine with the given kernel. The machine gets
-// 1 GiB and as much time as the packages' limit of 120 s each allows.
+// 1 GiB and as much time as the packages' limit of 300 s each allows, on average less than half of it.
 func (g *GuestTests) Boot(ctx context.Context, kernel Kernel) (*GuestResult, error) {
 	image, err := g.pack(kernel)
 	if err != nil {
