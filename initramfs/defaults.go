@@ -12,7 +12,11 @@ var DefaultModules = []string{
 // AppletLinks are the names by which the applets of /init can be called. Each
 // becomes a symbolic link in /bin; only applets that exist may be listed.
 var AppletLinks = []string{
+	"confext",
 	"report",
+	"sysext",
+	"systemd-confext",
+	"systemd-sysext",
 	"verity",
 	"veritysetup",
 }

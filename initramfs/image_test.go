@@ -16,7 +16,11 @@ import (
 // matters, device numbers and link targets, by path.
 const wantImage = `40755 .
 40755 bin
+120777 bin/confext -> /init
 120777 bin/report -> /init
+120777 bin/sysext -> /init
+120777 bin/systemd-confext -> /init
+120777 bin/systemd-sysext -> /init
 120777 bin/verity -> /init
 120777 bin/veritysetup -> /init
 40755 dev

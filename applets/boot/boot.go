@@ -46,6 +46,7 @@ type boot struct {
 	log    *bootlog.Logger
 	report *bootreport.Report
 
+	words    kernelcmdline.CommandLine
 	plan     *plan.Boot
 	index    *kernelmodules.Index
 	loader   *kernelmodules.Loader
@@ -162,7 +163,7 @@ func (b *boot) planBoot() error {
 	if err := unix.Uname(&uname); err != nil {
 		return fmt.Errorf("read kernel release: %w", err)
 	}
-	words := kernelcmdline.Parse(string(text))
+	b.words = kernelcmdline.Parse(string(text))
 	release := unix.ByteSliceToString(uname.Release[:])
 	b.report.Kernel, b.report.CommandLine = release, string(text)
 	b.log.Printf(bootlog.Info, "starting on Linux %s", release)
@@ -177,7 +178,7 @@ func (b *boot) planBoot() error {
 	if err != nil {
 		return err
 	}
-	if b.plan, err = plan.PlanBoot(words, settings); err != nil {
+	if b.plan, err = plan.PlanBoot(b.words, settings); err != nil {
 		return err
 	}
 	for _, warning := range b.plan.Warnings {

@@ -7,11 +7,15 @@ import (
 	"github.com/preroot/preroot/internal/apply"
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
+	"github.com/preroot/preroot/internal/cms"
+	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/imagepolicy"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/rootdir"
+	"github.com/preroot/preroot/internal/trust"
 )
 
 // workspace is where images are mounted during the merge.
@@ -34,11 +38,17 @@ func (b *boot) mergeExtensions() (err error) {
 	defer root.Close()
 	m := merger{boot: b, root: root, settings: map[osrelease.Class]extension.Settings{}}
 	for _, class := range []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext} {
-		if m.settings[class], err = extension.ReadSettings(root, class); err != nil {
+		if m.settings[class], err = extension.ReadSettings(root, class, extension.VerifiedSettings); err != nil {
 			return err
 		}
 	}
-	if m.workspace, err = apply.NewWorkspace(workspace, root, b.dm, b.load); err != nil {
+	// Read before anything covers the verified /usr.
+	certificates, noCertificates := b.readCertificates(root)
+	m.workspace, err = apply.NewWorkspace(workspace, apply.Environment{
+		Root: root, OpenDM: devmapper.Open, LoadModule: b.load,
+		Certificates: func() ([]*cms.Certificate, error) { return certificates, noCertificates },
+	})
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.workspace.Close()) }()
@@ -61,6 +71,33 @@ func (b *boot) mergeExtensions() (err error) {
 	return m.apply(confexts)
 }
 
+// readCertificates returns those of the image and of a verified /usr below root, or why none counts.
+func (b *boot) readCertificates(root *rootdir.Root) ([]*cms.Certificate, error) {
+	if allowed, reason := trust.UserSpaceAllowed(&b.words, ""); !allowed {
+		return nil, errors.New("switched off: " + reason)
+	}
+	image, err := rootdir.Open("/")
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	mounts, err := observe.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	var certificates []*cms.Certificate
+	for _, place := range []*rootdir.Root{image, root} {
+		found, notes := trust.ReadDirectories(place, trust.VerifiedDirectories(place, mounts, "/sys"))
+		for _, note := range notes {
+			b.warn("%s", note)
+		}
+		for _, certificate := range found {
+			certificates = append(certificates, certificate.Certificate)
+		}
+	}
+	return certificates, nil
+}
+
 // merger carries what the rounds of a merge share.
 type merger struct {
 	*boot
@@ -73,8 +110,8 @@ type merger struct {
 
 // readHost reads the os-release that is to be seen now.
 func (m *merger) readHost() error {
-	fields, err := extension.HostRelease(m.root)
-	m.host = osrelease.Host{Fields: fields, Architecture: osrelease.Architecture(runtime.GOARCH)}
+	fields, err := extension.HostRelease(m.root, "")
+	m.host = osrelease.Host{Fields: fields, Initrd: extension.IsInitrd(m.root), Architecture: osrelease.Architecture(runtime.GOARCH)}
 	return err
 }
 
@@ -113,12 +150,20 @@ func (m *merger) previewEtc() (end func() error, err error) {
 func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
 	input := plan.MergeInput{
 		Class: class, Settings: m.settings[class], Host: m.host,
-		RootPath: newRoot, Required: m.boot.plan.Required[class],
+		RootPath: newRoot, Required: m.boot.plan.Required[class], KeepTimes: class == osrelease.ClassSysext,
 	}
 	for _, path := range extension.Hierarchies(class) {
 		input.Hierarchies = append(input.Hierarchies, extension.ReadHierarchy(m.root, path))
 	}
-	images, err := extension.Discover(m.root, class)
+	search := extension.Search{Class: class, Initrd: m.host.Initrd}
+	if text := input.Settings.ImagePolicy; text != "" {
+		policy, warnings := imagepolicy.ParseGraceful(text)
+		for _, warning := range warnings {
+			m.warn("ImagePolicy= of %ss: %s", class, warning)
+		}
+		search.Policy = &policy
+	}
+	images, err := extension.Discover(m.root, search)
 	for _, image := range images {
 		input.Candidates = append(input.Candidates, m.workspace.Examine(image, extension.Hierarchies(class)))
 	}
@@ -147,7 +192,7 @@ func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 		}
 		record.Decisions = append(record.Decisions, bootreport.Decision{
 			Name: d.Name, Path: d.Path, Accepted: d.Accepted, Reason: d.Reason,
-			RootHash: d.RootHash, Protection: d.Protection, Signature: d.Signature,
+			RootHash: d.RootHash, Protection: d.Protection, Signature: string(d.Signature), SignatureNote: d.SignatureNote,
 		})
 	}
 	for _, overlay := range merge.Overlays {
@@ -164,7 +209,7 @@ func (b *boot) warnSkipped(class osrelease.Class) {
 // warnSettings tells about files that do not count, as they are seen now: a
 // sysext or confext may bring some, and the real root will read them.
 func (m *merger) warnSettings(class osrelease.Class) {
-	seen, err := extension.ReadSettings(m.root, class)
+	seen, err := extension.ReadSettings(m.root, class, extension.VerifiedSettings)
 	if err != nil {
 		m.warn("%v", err)
 		return
@@ -186,7 +231,7 @@ func (m *merger) apply(merge *plan.Merge) error {
 		if err != nil {
 			return err
 		}
-		if overlay.Upper != "" && observe.IsReadOnly(overlay.Target) {
+		if overlay.TakesWrites() && observe.IsReadOnly(overlay.Target) {
 			// The kernel does so by itself, for example when the disk is full.
 			m.warn("%s takes no writes: the kernel could not use %s", overlay.Hierarchy, overlay.Work)
 		}

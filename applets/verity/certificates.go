@@ -2,12 +2,11 @@ package verity
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/preroot/preroot/internal/cms"
 	"github.com/preroot/preroot/internal/kernelcmdline"
-	"github.com/preroot/preroot/internal/mountinfo"
+	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/rootdir"
 	"github.com/preroot/preroot/internal/trust"
 )
@@ -69,7 +68,7 @@ func (s *session) systemCertificates() ([]trust.Certificate, error) {
 		return nil, err
 	}
 	defer root.Close()
-	mounts, err := readMounts()
+	mounts, err := observe.Mounts()
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +77,4 @@ func (s *session) systemCertificates() ([]trust.Certificate, error) {
 		s.explain(note.String())
 	}
 	return certificates, nil
-}
-
-func readMounts() ([]mountinfo.Mount, error) {
-	file, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("read mounts: %w", err)
-	}
-	defer file.Close()
-	return mountinfo.Parse(file)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/preroot/preroot/internal/apply"
 	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/keyring"
 	"github.com/preroot/preroot/internal/trust"
@@ -70,7 +71,7 @@ func (s *session) openSigned(rootHash string, given *signature, open func(der []
 		switch decision.Step {
 		case trust.AskKernel:
 			refused = open(given.der)
-			answer, ok := kernelAnswer(refused)
+			answer, ok := apply.KernelAnswer(refused)
 			if !ok {
 				return refused
 			}
@@ -105,29 +106,6 @@ func (s *session) effectivePolicy() trust.Policy {
 	return trust.PolicyAny
 }
 
-// kernelAnswer reads the answer out of what the load of a table ended with; the failure of another
-// step is none. A signature that the kernel does not take as a key, such as one that is too large, it cannot
-// check.
-func kernelAnswer(err error) (trust.KernelAnswer, bool) {
-	if isNoKey(err) {
-		return trust.KernelLacksCode, true
-	}
-	if err == nil {
-		return trust.ReadKernelAnswer(nil, "")
-	}
-	refused, ok := errors.AsType[*devmapper.Error](err)
-	if !ok || refused.Command != devmapper.CommandLoad {
-		return trust.KernelNotAsked, false
-	}
-	return trust.ReadKernelAnswer(refused, refused.KernelLog)
-}
-
-// isNoKey reports whether the kernel did not take the signature as a key.
-func isNoKey(err error) bool {
-	failed, ok := errors.AsType[*keyring.Error](err)
-	return ok && failed.Operation == keyring.OperationAdd
-}
-
 // refusal says why a device is not opened. Where nothing of ours was asked for, it is what the
 // original says.
 func (s *session) refusal(reason string, facts trust.Facts, refused, unconfirmed error) error {
@@ -138,7 +116,7 @@ func (s *session) refusal(reason string, facts trust.Facts, refused, unconfirmed
 	if f, ok := errors.AsType[*failure](refused); ok {
 		code, lines = f.code, f.lines
 	}
-	if isNoKey(refused) {
+	if apply.IsNoKey(refused) {
 		code, lines = exitParameters, "Failed to load key in kernel keyring."
 	}
 	cause := errors.New(because(reason, refused, unconfirmed))

@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/preroot/preroot/applets/boot"
+	"github.com/preroot/preroot/applets/merge"
 	"github.com/preroot/preroot/applets/report"
 	"github.com/preroot/preroot/applets/verity"
 )
@@ -15,12 +16,17 @@ import (
 // applets maps every name a link may have to what it runs. arguments[0] is the
 // name.
 var applets = map[string]func(arguments []string) int{
-	"report":      report.Main,
-	"verity":      verity.Main,
-	"veritysetup": verity.Main,
+	"confext":         merge.Main,
+	"merge":           merge.Main,
+	"report":          report.Main,
+	"sysext":          merge.Main,
+	"systemd-confext": merge.Main,
+	"systemd-sysext":  merge.Main,
+	"verity":          verity.Main,
+	"veritysetup":     verity.Main,
 }
 
-const usage = "call it as /init, as PID 1, or with an applet's name: preroot report, preroot verity"
+const usage = "call it as /init, as PID 1, or with an applet's name: preroot report, preroot verity, preroot merge"
 
 func main() {
 	os.Exit(run(os.Getpid(), os.Args))

@@ -11,23 +11,8 @@ import (
 	"github.com/preroot/preroot/internal/rootdir"
 )
 
-// Examine opens an image and reads what the plan needs of it.
-func (w *Workspace) Examine(image extension.Image, hierarchies []string) plan.Candidate {
-	c := plan.Candidate{Image: image, Content: map[string]string{}}
-	if image.Problem != "" {
-		return c
-	}
-	if err := w.examine(&c, hierarchies); err != nil {
-		c.Failure = err.Error()
-	}
-	return c
-}
-
-func (w *Workspace) examine(c *plan.Candidate, hierarchies []string) error {
-	at, err := w.Open(c.Image)
-	if err != nil {
-		return err
-	}
+// readTree reads from an opened image what the plan needs of it. at is a path of the workspace.
+func readTree(c *plan.Candidate, at string, hierarchies []string) error {
 	tree, err := rootdir.Open(at)
 	if err != nil {
 		return err
@@ -47,6 +32,8 @@ func (w *Workspace) examine(c *plan.Candidate, hierarchies []string) error {
 		}
 		if inside != "" {
 			c.Content[hierarchy] = path.Join(at, inside)
+			files, cut := extension.ListFiles(tree, inside)
+			c.Files[hierarchy], c.FilesCut = files, c.FilesCut || cut
 		}
 	}
 	return nil

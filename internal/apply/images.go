@@ -5,186 +5,163 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/ddi"
-	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/hashtree"
 	"github.com/preroot/preroot/internal/loopdev"
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/plan"
-	"github.com/preroot/preroot/internal/rootdir"
 	"github.com/preroot/preroot/internal/superblock"
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
-// Workspace holds the mounts of opened images until the overlays use them. It
-// is a tmpfs of its own; Close drops it with all that is mounted below.
-type Workspace struct {
-	// Path of the tmpfs.
-	Path string
-	root *rootdir.Root
-	dm   *devmapper.Control
-	// loadModule makes a file system type available.
-	loadModule func(name string) error
-	// opened maps images to what Open returned before: an image is opened once,
-	// even if it is looked at in two rounds.
-	opened map[string]openedImage
-	count  int
-}
-
-type openedImage struct {
-	at  string
-	err error
-}
-
-// NewWorkspace mounts the tmpfs at a directory, which is made when missing.
-func NewWorkspace(at string, root *rootdir.Root, dm *devmapper.Control, loadModule func(string) error) (*Workspace, error) {
-	err := mountapi.Attach("tmpfs", "preroot", at, []mountapi.Option{{Key: "mode", Value: "0700"}}, mountapi.NoSUID|mountapi.NoDev)
-	if err != nil {
-		return nil, fmt.Errorf("make workspace: %w", err)
-	}
-	return &Workspace{Path: at, root: root, dm: dm, loadModule: loadModule,
-		opened: map[string]openedImage{}}, nil
-}
-
-// Close detaches the workspace. What overlays use stays alive.
-func (w *Workspace) Close() error {
-	if err := mountapi.Detach(w.Path); err != nil {
-		return err
-	}
-	return os.Remove(w.Path)
-}
-
-// Open mounts an image below the workspace, read-only, and returns where. The
-// second call for an image returns the same place.
-func (w *Workspace) Open(image extension.Image) (string, error) {
-	key := contentKey(image)
-	if known, ok := w.opened[key]; ok {
-		return known.at, known.err
-	}
-	w.count++
-	// Numbered: names may hold any character, and both classes may use one.
-	at := fmt.Sprintf("%s/image%d", w.Path, w.count)
-	err := os.Mkdir(at, 0o755)
-	if err == nil {
-		err = w.mount(image, at)
-	}
-	w.opened[key] = openedImage{at, err}
-	return at, err
-}
-
 // contentKey tells images apart that have the same path at different times: a
 // sysext may put another file over an image below /usr between two rounds.
 func contentKey(image extension.Image) string {
-	if image.Dissected != nil && image.Dissected.RootHash != nil {
-		return fmt.Sprintf("%s %s %x", image.Class, image.Path, image.Dissected.RootHash)
+	if image.Use.Verity {
+		return fmt.Sprintf("%s %s %x", image.Class, image.Path, image.RootHash())
 	}
 	return fmt.Sprintf("%s %s %+v", image.Class, image.Path, image.Identity)
 }
 
-func (w *Workspace) mount(image extension.Image, at string) error {
-	host := w.root.Host(image.Path)
-	if image.Type == extension.Directory {
-		clone, err := mountapi.Clone(host)
-		if err != nil {
-			return err
-		}
-		if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
-			clone.Close()
-			return err
-		}
-		return clone.MoveTo(at)
+// open makes a detached mount of an image, and says what became of its signature.
+func (w *Workspace) open(image extension.Image) (mount *mountapi.Mount, signature signatureOutcome, err error) {
+	if image.Type.IsTree() {
+		mount, err = w.openTree(image)
+		return mount, signature, err
 	}
-	file, err := w.root.Open(image.Path, unix.O_RDONLY)
+	file, err := w.Root.Open(image.Path, unix.O_RDONLY)
 	if err != nil {
-		return err
+		return nil, signature, err
 	}
 	defer file.Close()
-	if err := w.loadModule("loop"); err != nil {
-		return err
+	if err := w.LoadModule("loop"); err != nil {
+		return nil, signature, err
 	}
-	if image.Dissected.Hash != nil {
-		return w.mountVerity(image, file, at)
+	if image.Use.Verity {
+		return w.openVerified(image, file)
 	}
-	return w.mountPlain(image, file, at)
+	mount, err = w.openPlain(image, file)
+	return mount, signature, err
 }
 
-// mountPlain mounts an image that nothing verifies.
-func (w *Workspace) mountPlain(image extension.Image, file *os.File, at string) error {
+// openTree makes a read-only view of a directory, without the mounts below it.
+func (w *Workspace) openTree(image extension.Image) (*mountapi.Mount, error) {
+	directory, err := w.Root.Open(image.Path, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer directory.Close()
+	clone, err := mountapi.CloneFile(directory)
+	if err != nil {
+		return nil, err
+	}
+	if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
+		clone.Close()
+		return nil, err
+	}
+	return clone, nil
+}
+
+// openPlain mounts an image that nothing verifies.
+func (w *Workspace) openPlain(image extension.Image, file *os.File) (*mountapi.Mount, error) {
 	var offset, size int64
-	if image.Dissected.Kind == ddi.KindGPT {
+	if image.Dissected.Kind != ddi.KindFileSystem {
 		offset, size = image.Dissected.Data.Offset, image.Dissected.Data.Size
 	}
 	loop, err := loopdev.Attach(file, offset, size, uint32(max(512, image.Dissected.SectorSize)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer loop.Close()
-	return w.mountDevice(image, loop.Path, at)
+	return w.mountDevice(image, loop.Path)
 }
 
-// mountVerity mounts an image through a dm-verity device of its own.
-func (w *Workspace) mountVerity(image extension.Image, file *os.File, at string) error {
-	name, node, err := w.openVerity(image.Dissected, file)
+// openVerified mounts an image through a dm-verity device of its own.
+func (w *Workspace) openVerified(image extension.Image, file *os.File) (*mountapi.Mount, signatureOutcome, error) {
+	dm, err := w.deviceMapper()
 	if err != nil {
-		return err
+		return nil, signatureOutcome{}, fmt.Errorf("it needs dm-verity, which is not available here: %w", err)
 	}
-	err = w.mountDevice(image, node, at)
+	v, release, err := w.attachVerity(image, file)
+	if err != nil {
+		return nil, signatureOutcome{}, err
+	}
+	defer release()
+	node, signature, err := w.openSigned(dm, image, v)
+	if err != nil {
+		return nil, signature, err
+	}
+	mount, err := w.mountDevice(image, node)
 	// Like systemd: the device goes with its last user, and at once if it has none.
-	return errors.Join(err, w.dm.RemoveWhenUnused(name))
+	return mount, signature, errors.Join(err, dm.RemoveWhenUnused(v.Name))
 }
 
-// openVerity sets dm-verity up over two loop devices, one for each area.
-func (w *Workspace) openVerity(image *ddi.Image, file *os.File) (name, node string, err error) {
+// attachVerity checks the way to the root hash, and makes two loop devices, one for each area. release lets go of
+// them; a verity device keeps them.
+func (w *Workspace) attachVerity(image extension.Image, file *os.File) (v *plan.Verity, release func(), err error) {
+	d, hash, treeFile := image.Dissected, image.Dissected.Hash, file
+	if hash == nil {
+		if treeFile, err = w.Root.Open(image.Sidecar.Tree, unix.O_RDONLY); err != nil {
+			return nil, nil, err
+		}
+		defer treeFile.Close()
+		info, err := treeFile.Stat()
+		if err != nil {
+			return nil, nil, err
+		}
+		hash = &ddi.Area{Size: info.Size()}
+	}
 	block := make([]byte, veritytable.SuperblockSize)
-	if _, err := file.ReadAt(block, image.Hash.Offset); err != nil {
-		return "", "", fmt.Errorf("read its verity superblock: %w", err)
+	if _, err := treeFile.ReadAt(block, hash.Offset); err != nil {
+		return nil, nil, fmt.Errorf("read its verity superblock: %w", err)
 	}
 	s, err := veritytable.ParseSuperblock(block)
 	if err == nil {
-		err = s.Check(image.Data.Size, image.Hash.Size, 0)
+		err = s.Check(d.Data.Size, hash.Size, 0)
 	}
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
-	data := io.NewSectionReader(file, image.Data.Offset, image.Data.Size)
-	tree := io.NewSectionReader(file, image.Hash.Offset, image.Hash.Size)
-	if err := hashtree.CheckPath(s, 0, image.RootHash, data, tree, 0); err != nil {
-		return "", "", err
+	data := io.NewSectionReader(file, d.Data.Offset, d.Data.Size)
+	tree := io.NewSectionReader(treeFile, hash.Offset, hash.Size)
+	if err := hashtree.CheckPath(s, 0, image.RootHash(), data, tree, 0); err != nil {
+		return nil, nil, err
 	}
-	dataLoop, err := loopdev.Attach(file, image.Data.Offset, image.Data.Size, min(4096, s.DataBlockSize))
+	dataLoop, err := loopdev.Attach(file, d.Data.Offset, wholeSectors(d.Data.Size), min(4096, s.DataBlockSize))
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
-	defer dataLoop.Close()
-	hashLoop, err := loopdev.Attach(file, image.Hash.Offset, image.Hash.Size, min(4096, s.HashBlockSize))
+	hashLoop, err := loopdev.Attach(treeFile, hash.Offset, wholeSectors(hash.Size), min(4096, s.HashBlockSize))
 	if err != nil {
-		return "", "", err
+		dataLoop.Close()
+		return nil, nil, err
 	}
-	defer hashLoop.Close()
-	v, err := plan.PlanImageVerity(image, s, dataLoop.Number(), hashLoop.Number())
-	if err != nil {
-		return "", "", err
+	release = func() { dataLoop.Close(); hashLoop.Close() }
+	if v, err = plan.PlanImageVerity(image.RootHash(), s, dataLoop.Number(), hashLoop.Number()); err != nil {
+		release()
 	}
-	device, err := OpenVerity(w.dm, v)
-	return v.Name, device.Node(), err
+	return v, release, err
 }
 
-// mountDevice mounts a file system read-only, without replaying its journal.
-func (w *Workspace) mountDevice(image extension.Image, node, at string) error {
+// wholeSectors cuts what a loop device cannot show.
+func wholeSectors(size int64) int64 { return size &^ 511 }
+
+// mountDevice mounts a file system read-only, without replaying its journal. The mount is detached.
+func (w *Workspace) mountDevice(image extension.Image, node string) (*mountapi.Mount, error) {
 	kind, err := probe(node)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if image.Dissected.UsrOnly {
-		at = path.Join(at, "usr")
+	// As in systemd 262, several types are no restriction.
+	if allowed := image.Use.FileSystems; len(allowed) == 1 && allowed[0] != kind {
+		return nil, fmt.Errorf("it holds %s, the image policy allows %s", kind, allowed[0])
 	}
-	if err := w.loadModule(kind); err != nil {
-		return err
+	if err := w.LoadModule(kind); err != nil {
+		return nil, err
 	}
 	var options []mountapi.Option
 	switch kind {
@@ -193,7 +170,7 @@ func (w *Workspace) mountDevice(image extension.Image, node, at string) error {
 	case "btrfs":
 		options = []mountapi.Option{{Key: "rescue", Value: "nologreplay"}}
 	}
-	return mountapi.Attach(kind, node, at, options, mountapi.ReadOnly|mountapi.NoDev)
+	return mountapi.New(kind, node, options, mountapi.ReadOnly|mountapi.NoDev)
 }
 
 func probe(node string) (string, error) {

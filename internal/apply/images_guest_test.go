@@ -165,17 +165,26 @@ func TestDirectoriesAreOpenedReadOnly(t *testing.T) {
 	defer unix.Unmount(w.at("var/lib/confexts/x/below"), unix.MNT_DETACH)
 	w.write("var/lib/confexts/x/below/mounted", "x")
 	ws := w.openWorkspace()
-	images, err := extension.Discover(w.root, confext)
+	images, err := extension.Discover(w.root, extension.Search{Class: confext})
 	if err != nil || len(images) != 1 {
 		t.Fatalf("%+v, %v", images, err)
 	}
 	at, err := ws.Open(images[0])
 	w.check(err)
-	if err := os.WriteFile(at+"/etc/x", nil, 0o644); err == nil {
-		t.Error("written")
-	}
-	if _, err := os.Stat(at + "/below/mounted"); err == nil {
-		t.Error("a mount below the extension is in its layer")
+	w.check(ws.space.Do(func() error {
+		if err := os.WriteFile(at+"/etc/x", nil, 0o644); err == nil {
+			t.Error("written")
+		}
+		if _, err := os.Stat(at + "/below/mounted"); err == nil {
+			t.Error("a mount below the extension is in its layer")
+		}
+		if _, err := os.Stat(at + "/etc/both"); err != nil {
+			t.Error(err)
+		}
+		return nil
+	}))
+	if _, err := os.Stat(at); err == nil {
+		t.Error("the workspace is seen outside")
 	}
 	w.check(ws.Close())
 	w.write("var/lib/confexts/x/etc/x", "changed")

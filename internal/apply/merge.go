@@ -7,83 +7,80 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
 )
 
-// Mount flags and options are those of systemd 262 (specification of the
-// extensions, "mount call").
-var (
-	confextAttributes = mountapi.NoSUID | mountapi.NoDev | mountapi.NoExec
-	sysextAttributes  = mountapi.NoDev
-	writableOptions   = []mountapi.Option{
-		{Key: "redirect_dir", Value: "on"}, {Key: "metacopy", Value: "off"}, {Key: "index", Value: "off"},
-	}
-)
-
-// Merge mounts the overlays of a plan. All of them are complete, with their
+// Merge mounts the overlays of a plan where nothing is merged yet. All of them are complete, with their
 // metadata, before the first one becomes visible. Images must have been opened
 // in the workspace.
-func (w *Workspace) Merge(m *plan.Merge) error {
-	if len(m.Overlays) == 0 {
-		return nil
-	}
-	if err := w.loadModule("overlay"); err != nil {
-		return err
-	}
-	staged := make([]*mountapi.Mount, 0, len(m.Overlays))
+func (w *Workspace) Merge(m *plan.Merge) error { return w.Replace(m, nil) }
+
+// Replace mounts the overlays of a plan in the place of what is merged now. Every new overlay is put beneath the
+// old one before the first old one goes, so that no path is missing at any moment; where that fails, all that can be seen
+// is as it was. Hierarchies that the plan leaves out are unmerged.
+//
+// Hierarchies that are merged now must have been uncovered in the workspace before the plan was made.
+func (w *Workspace) Replace(m *plan.Merge, now []*extension.Merged) error {
+	staged, err := w.stageAll(m, now)
 	defer func() {
-		for _, mount := range staged {
-			mount.Close()
+		for _, s := range staged {
+			s.mount.Close()
 		}
 	}()
-	for _, o := range m.Overlays {
-		mount, err := w.stage(m, o)
-		if err != nil {
-			return fmt.Errorf("merge %ss into %s: %w", m.Class, o.Hierarchy, err)
-		}
-		staged = append(staged, mount)
+	if err != nil {
+		return err
 	}
-	for i, o := range m.Overlays {
-		if err := attachOverlay(staged[i], m.Class, o); err != nil {
-			return fmt.Errorf("merge %ss into %s: %w", m.Class, o.Hierarchy, err)
-		}
-	}
-	return nil
+	return w.exchange(m, staged, now)
 }
 
-// stage makes a detached overlay with all of its metadata.
+// staged is an overlay that is complete and not attached.
+type staged struct {
+	plan.Overlay
+	mount *mountapi.Mount
+}
+
+func (w *Workspace) stageAll(m *plan.Merge, now []*extension.Merged) ([]staged, error) {
+	if len(m.Overlays) == 0 {
+		return nil, nil
+	}
+	if err := w.LoadModule("overlay"); err != nil {
+		return nil, err
+	}
+	var all []staged
+	for _, o := range m.Overlays {
+		s := staged{Overlay: avoidWorkDirectory(o, now)}
+		err := w.space.Do(func() (err error) {
+			s.mount, err = w.stage(m, s.Overlay)
+			return err
+		})
+		if err != nil {
+			return all, fmt.Errorf("merge %ss into %s: %w", m.Class, o.Hierarchy, err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// stage makes a detached overlay with all of its metadata. It runs in the workspace's namespace.
 func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error) {
-	w.count++
-	top := fmt.Sprintf("%s/metadata%d", w.Path, w.count)
-	metadata := path.Join(top, metadataDirectory(m.Class))
+	top := w.newPath("metadata")
+	metadata := path.Join(top, extension.MetadataDirectory(m.Class))
 	if err := writeMetadata(top, metadata, m, o); err != nil {
 		return nil, err
 	}
-	options := layerOptions(append([]string{top}, o.Layers...))
-	attributes := confextAttributes
-	if m.Class == osrelease.ClassSysext {
-		attributes = sysextAttributes
+	options := append(layerOptions(append([]string{top}, o.Layers...)), o.Options...)
+	upper, err := w.writeOptions(o)
+	if err != nil {
+		return nil, err
 	}
-	if o.Upper == "" {
-		attributes |= mountapi.ReadOnly
-	} else {
-		if err := prepareWork(o.Work); err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(o.Upper, os.FileMode(o.Permissions)); err != nil {
-			return nil, err
-		}
-		options = append(options, mountapi.Option{Key: "upperdir", Value: escapeDirectory(o.Upper)},
-			mountapi.Option{Key: "workdir", Value: escapeDirectory(o.Work)})
-		options = append(options, writableOptions...)
-		attributes |= mountapi.NoATime
-	}
-	mount, err := mountapi.New("overlay", string(m.Class), options, attributes)
+	mount, err := mountapi.New("overlay", string(m.Class), append(options, upper...), o.Attributes)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +90,92 @@ func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error
 	if err == nil {
 		err = writeMetadataFile(metadata, "dev", fmt.Sprintf("%d:%d\n", major, minor))
 	}
+	if err == nil {
+		err = setTopTime(top, o)
+	}
+	if err == nil && (o.TakesWrites() || len(w.aside[o.Target]) > 0) {
+		mount, err = w.furnish(mount, m.Class, o)
+	}
 	if err != nil {
 		mount.Close()
 		return nil, err
 	}
 	return mount, nil
+}
+
+// setTopTime gives the merged directory the planned modification time: that of its top layer.
+func setTopTime(top string, o plan.Overlay) error {
+	if o.ModifiedUSec == 0 {
+		return nil
+	}
+	at := time.UnixMicro(int64(o.ModifiedUSec))
+	return os.Chtimes(top, at, at)
+}
+
+// writeOptions makes the directories that an overlay needs to take writes.
+func (w *Workspace) writeOptions(o plan.Overlay) ([]mountapi.Option, error) {
+	if !o.TakesWrites() {
+		return nil, nil
+	}
+	upper, work := o.Upper, o.Work
+	if o.Ephemeral {
+		upper, work = w.newPath("upper"), w.newPath("work")
+		if err := os.Mkdir(upper, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if o.MakeUpper {
+		if err := os.MkdirAll(upper, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if !o.Ephemeral {
+		if err := removeStaleWork(work); err != nil {
+			return nil, err
+		}
+	}
+	if err := prepareWork(work); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(upper, os.FileMode(o.Permissions)); err != nil {
+		return nil, err
+	}
+	return []mountapi.Option{
+		{Key: "upperdir", Value: escapeDirectory(upper)}, {Key: "workdir", Value: escapeDirectory(work)},
+	}, nil
+}
+
+// furnish mounts in a new overlay what belongs there: over the metadata of one that takes writes a read-only mount of
+// itself, so that nobody edits it, and the mounts that lay below the hierarchy. It closes mount, and returns a
+// detached copy of all.
+func (w *Workspace) furnish(mount *mountapi.Mount, class osrelease.Class, o plan.Overlay) (*mountapi.Mount, error) {
+	at := w.newPath("overlay")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		return mount, err
+	}
+	if err := mount.MoveTo(at); err != nil {
+		return mount, err
+	}
+	if o.TakesWrites() {
+		metadata := path.Join(at, extension.MetadataDirectory(class))
+		clone, err := mountapi.Clone(metadata)
+		if err != nil {
+			return mount, err
+		}
+		if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
+			clone.Close()
+			return mount, err
+		}
+		if err := clone.MoveTo(metadata); err != nil {
+			return mount, err
+		}
+	}
+	for _, s := range w.aside[o.Target] {
+		if err := s.attach(at); err != nil {
+			return mount, err
+		}
+	}
+	return mountapi.CloneTree(at)
 }
 
 // layerOptions names lower layers one by one from the top; no character in a
@@ -143,36 +221,12 @@ func prepareWork(work string) error {
 	return directory.Chmod(0o700)
 }
 
-// attachOverlay makes a staged overlay visible. The metadata of a writable one
-// is covered by a read-only mount of itself, so that nobody edits it.
-func attachOverlay(mount *mountapi.Mount, class osrelease.Class, o plan.Overlay) error {
-	if err := os.MkdirAll(o.Target, 0o755); err != nil {
-		return err
-	}
-	if err := mount.MoveTo(o.Target); err != nil {
-		return err
-	}
-	if o.Upper == "" {
-		return nil
-	}
-	metadata := path.Join(o.Target, metadataDirectory(class))
-	clone, err := mountapi.Clone(metadata)
-	if err != nil {
-		return err
-	}
-	if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
-		clone.Close()
-		return err
-	}
-	return clone.MoveTo(metadata)
-}
-
 // Preview shows what a hierarchy will look like, read-only and without
 // metadata, in its place: the upper directory as the top layer, then the
 // planned ones. The returned function takes it away again.
 func (w *Workspace) Preview(o plan.Overlay, class osrelease.Class) (remove func() error, err error) {
 	layers := o.Layers
-	if o.Upper != "" {
+	if o.Upper != "" && !o.MakeUpper {
 		layers = append([]string{o.Upper}, layers...)
 	}
 	if len(layers) == 0 || len(layers) == 1 && layers[0] == o.Target {
@@ -186,18 +240,25 @@ func (w *Workspace) Preview(o plan.Overlay, class osrelease.Class) (remove func(
 }
 
 func (w *Workspace) preview(target string, layers []string) error {
-	if err := w.loadModule("overlay"); err != nil {
+	if err := w.LoadModule("overlay"); err != nil {
 		return err
 	}
 	// Without an upper directory the kernel wants two layers at least.
-	w.count++
-	nothing := fmt.Sprintf("%s/nothing%d", w.Path, w.count)
-	if err := errors.Join(os.Mkdir(nothing, 0o755), os.MkdirAll(target, 0o755)); err != nil {
+	nothing := w.newPath("nothing")
+	var mount *mountapi.Mount
+	err := w.space.Do(func() (err error) {
+		if err := os.Mkdir(nothing, 0o755); err != nil {
+			return err
+		}
+		mount, err = mountapi.New("overlay", "preroot", layerOptions(append(slices.Clone(layers), nothing)),
+			mountapi.ReadOnly|mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	mount, err := mountapi.New("overlay", "preroot", layerOptions(append(slices.Clone(layers), nothing)),
-		mountapi.ReadOnly|mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
-	if err != nil {
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		mount.Close()
 		return err
 	}
 	return mount.MoveTo(target)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/preroot/preroot/internal/cms"
 	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/loopdev"
@@ -188,9 +189,13 @@ func (w *world) useHostAsUpper() {
 func (w *world) openWorkspace() *Workspace {
 	w.Helper()
 	noModules := func(string) error { return nil }
-	ws, err := NewWorkspace(w.at("run/preroot/workspace"), w.root, w.dm, noModules)
+	environment := Environment{
+		Root: w.root, OpenDM: devmapper.Open, LoadModule: noModules,
+		Certificates: func() ([]*cms.Certificate, error) { return nil, nil },
+	}
+	ws, err := NewWorkspace(w.at("run/preroot/workspace"), environment)
 	if os.IsPermission(err) || err != nil && strings.Contains(err.Error(), "read-only") {
-		ws, err = NewWorkspace(filepath.Join(newDirectory(w.T), "workspace"), w.root, w.dm, noModules)
+		ws, err = NewWorkspace(filepath.Join(newDirectory(w.T), "workspace"), environment)
 	}
 	w.check(err)
 	return ws
@@ -199,9 +204,9 @@ func (w *world) openWorkspace() *Workspace {
 // observe does what PID 1 does before it plans a class.
 func (w *world) observe(ws *Workspace, class osrelease.Class) plan.MergeInput {
 	w.Helper()
-	settings, err := extension.ReadSettings(w.root, class)
+	settings, err := extension.ReadSettings(w.root, class, extension.VerifiedSettings)
 	w.check(err)
-	fields, err := extension.HostRelease(w.root)
+	fields, err := extension.HostRelease(w.root, "")
 	w.check(err)
 	input := plan.MergeInput{
 		Class: class, Settings: settings, RootPath: w.path,
@@ -210,7 +215,7 @@ func (w *world) observe(ws *Workspace, class osrelease.Class) plan.MergeInput {
 	for _, path := range extension.Hierarchies(class) {
 		input.Hierarchies = append(input.Hierarchies, extension.ReadHierarchy(w.root, path))
 	}
-	images, err := extension.Discover(w.root, class)
+	images, err := extension.Discover(w.root, extension.Search{Class: class})
 	w.check(err)
 	for _, image := range images {
 		input.Candidates = append(input.Candidates, ws.Examine(image, extension.Hierarchies(class)))

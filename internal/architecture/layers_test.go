@@ -36,7 +36,7 @@ var (
 var layers = []layer{
 	{
 		name: "formats",
-		packages: []string{"internal/cms", "internal/ddi", "internal/fec", "internal/gpt", "internal/hashtree", "internal/inifile",
+		packages: []string{"internal/cms", "internal/ddi", "internal/fec", "internal/gpt", "internal/hashtree", "internal/imagepolicy", "internal/inifile",
 			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/reedsolomon", "internal/superblock",
 			"internal/veritytable", "internal/versionorder"},
 		imports: []string{"formats"},
@@ -54,7 +54,7 @@ var layers = []layer{
 	},
 	{
 		name:      "kernel, changing",
-		packages:  []string{"internal/devmapper", "internal/kernelmodules", "internal/keyring", "internal/loopdev", "internal/mountapi"},
+		packages:  []string{"internal/devmapper", "internal/kernelmodules", "internal/keyring", "internal/loopdev", "internal/mountapi", "internal/servicemanager"},
 		imports:   []string{"formats", "kernel, reading"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

@@ -25,8 +25,10 @@ import (
 var pureFunctions = []string{
 	"internal/blockdev.Device.Node",
 	"internal/extension.Identity.HandleText",
+	"internal/extension.Image.RootHash",
 	"internal/extension.MutableName",
 	"internal/extension.SearchPath",
+	"internal/extension.Type.IsTree",
 	"internal/mountapi.ParseOptions",
 }
 

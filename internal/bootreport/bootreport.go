@@ -99,6 +99,8 @@ type Decision struct {
 	RootHash   string `json:"rootHash,omitempty"`
 	Protection string `json:"protection"`
 	Signature  string `json:"signature"`
+	// SignatureNote says why a signature was not accepted.
+	SignatureNote string `json:"signatureNote,omitempty"`
 }
 
 // Handover says how the root was switched and what the initramfs left behind.

@@ -3,8 +3,8 @@
 //
 // Partitions and the choice between them are those of systemd 262 and the UAPI group's discoverable
 // partitions specification, as far as images of extensions go. Nothing here is verified: a root
-// hash found in an image only says which one the image claims. Side files, encrypted partitions,
-// MBR partition tables and image policies are not known.
+// hash found in an image only says which one the image claims. Encrypted partitions
+// are refused.
 package ddi
 
 import (
@@ -13,7 +13,6 @@ import (
 	"io"
 
 	"github.com/preroot/preroot/internal/gpt"
-	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/superblock"
 )
 
@@ -23,6 +22,7 @@ type Kind string
 // The kinds of images.
 const (
 	KindGPT        Kind = "gpt"
+	KindMBR        Kind = "mbr"
 	KindFileSystem Kind = "filesystem" // without partitions
 )
 
@@ -30,6 +30,7 @@ const (
 const (
 	FromSignaturePartition = "signature partition"
 	FromPartitionUUIDs     = "partition UUIDs"
+	FromSidecar            = "file or attribute beside the image"
 )
 
 // Area is a part of the image, in bytes from its start.
@@ -51,29 +52,48 @@ type Image struct {
 	// RootHash is what the image claims, nil if Hash is nil. Its length is not compared
 	// with the algorithm of the superblock.
 	RootHash     []byte
-	RootHashFrom string // FromSignaturePartition, FromPartitionUUIDs or ""
+	RootHashFrom string // FromSignaturePartition, FromPartitionUUIDs, FromSidecar or ""
 	// Signed is the content of the signature partition, nil if there is none.
 	Signed *SignaturePartition
 	// FileSystem is that of an image without partitions, "" for others: verity comes first there.
 	FileSystem superblock.Kind
+	// ReadOnly and GrowFS are attributes of the data partition.
+	ReadOnly, GrowFS bool
 }
 
 // ErrUnknown says that an image is nothing known. Images that are known and not supported give
 // other errors.
 var ErrUnknown = errors.New("neither a partition table nor a known file system")
 
-// Dissect finds the parts of an image of size bytes. For a confext only root partitions count, for
-// a sysext root or usr; goarch is the architecture of the host, as Go names it. Usually some tens
+// Options say what counts of an image.
+type Options struct {
+	// Architecture of the host, as systemd names it (osrelease.Architecture).
+	Architecture string
+	// NoRoot and NoUsr leave root or usr partitions, with their trees and signatures, out of
+	// account.
+	NoRoot, NoUsr bool
+	// RootHash is known from beside the image, nil if not; UsrHash says that it is that of a usr
+	// partition. Only partitions that go with it count then.
+	RootHash []byte
+	UsrHash  bool
+}
+
+// Dissect finds the parts of an image of size bytes. Usually some tens
 // of KiB of the image are read; tables and a signature partition are bounded to 4 MiB each.
 //
 // Errors say in words what is wrong with the image, and do not name it.
-func Dissect(r io.ReaderAt, size int64, class osrelease.Class, goarch string) (*Image, error) {
+func Dissect(r io.ReaderAt, size int64, options Options) (*Image, error) {
 	info, err := superblock.Probe(io.NewSectionReader(r, 0, size))
 	if err != nil {
 		return nil, err
 	}
 	table, err := gpt.ReadImage(r, size)
 	if errors.Is(err, gpt.ErrNoTable) {
+		if info.Kind == superblock.Unknown && len(info.Ambiguous) == 0 {
+			if image, err := dissectMBR(r, size); image != nil || err != nil {
+				return image, err
+			}
+		}
 		return dissectFileSystem(info, size)
 	}
 	if err != nil {
@@ -83,7 +103,7 @@ func Dissect(r io.ReaderAt, size int64, class osrelease.Class, goarch string) (*
 	if info.Kind.IsFileSystem() || info.Kind == superblock.LUKS || len(info.Ambiguous) > 0 {
 		return nil, errors.New("both a partition table and a file system, refused as ambiguous")
 	}
-	return dissectTable(r, table, class, osrelease.Architecture(goarch))
+	return dissectTable(r, table, options)
 }
 
 func dissectFileSystem(info superblock.Info, size int64) (*Image, error) {

@@ -55,10 +55,15 @@ func signaturePartition(partitionType, rootHash string) gpttest.Partition {
 	return p
 }
 
+// ofClass are the options that the default policy of a class comes to.
+func ofClass(class osrelease.Class, goarch string) Options {
+	return Options{Architecture: osrelease.Architecture(goarch), NoUsr: class == osrelease.ClassConfext}
+}
+
 func dissect(t *testing.T, class osrelease.Class, goarch string, partitions ...gpttest.Partition) (*Image, error) {
 	t.Helper()
 	content := gpttest.Disk{Partitions: partitions}.Bytes()
-	image, err := Dissect(bytes.NewReader(content), int64(len(content)), class, goarch)
+	image, err := Dissect(bytes.NewReader(content), int64(len(content)), ofClass(class, goarch))
 	if (image == nil) == (err == nil) {
 		t.Fatalf("image %v, error %v", image, err)
 	}
@@ -72,7 +77,7 @@ func TestSignedImage(t *testing.T) {
 			partition(typeRootVerity, tree1, "root-x86-64-verity"),
 			signaturePartition(typeRootSignature, hash1),
 		}}.Bytes()
-		image, err := Dissect(bytes.NewReader(content), int64(len(content)), osrelease.ClassConfext, "amd64")
+		image, err := Dissect(bytes.NewReader(content), int64(len(content)), ofClass(osrelease.ClassConfext, "amd64"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +253,7 @@ func bare(kind superblock.Kind) []byte {
 func TestBareFileSystem(t *testing.T) {
 	for _, kind := range []superblock.Kind{superblock.EROFS, superblock.Squashfs} {
 		content := bare(kind)
-		image, err := Dissect(bytes.NewReader(content), int64(len(content)), osrelease.ClassSysext, "amd64")
+		image, err := Dissect(bytes.NewReader(content), int64(len(content)), ofClass(osrelease.ClassSysext, "amd64"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +277,7 @@ func TestRefusesBareFormats(t *testing.T) {
 		"ext2":    {bare(superblock.Ext2), "format ext2 is not supported"},
 		"several": {two, "more than one file system: squashfs, erofs"},
 	} {
-		_, err := Dissect(bytes.NewReader(test.content), int64(len(test.content)), osrelease.ClassSysext, "amd64")
+		_, err := Dissect(bytes.NewReader(test.content), int64(len(test.content)), ofClass(osrelease.ClassSysext, "amd64"))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v does not say %q", name, err, test.want)
 		}
@@ -289,7 +294,7 @@ func TestRefusesTableWithFileSystem(t *testing.T) {
 		mbr := slices.Clone(content[440:512])
 		copy(content, bare(kind)[:2048])
 		copy(content[440:], mbr)
-		_, err := Dissect(bytes.NewReader(content), int64(len(content)), osrelease.ClassConfext, "amd64")
+		_, err := Dissect(bytes.NewReader(content), int64(len(content)), ofClass(osrelease.ClassConfext, "amd64"))
 		if err == nil || !strings.Contains(err.Error(), "both a partition table and a file system") {
 			t.Errorf("%s: error %v", kind, err)
 		}
@@ -300,7 +305,7 @@ func TestDamagedTableIsNamed(t *testing.T) {
 	content := gpttest.Disk{Partitions: []gpttest.Partition{partition(typeRoot, data1, "")}}.Bytes()
 	content[512+80]++
 	content[len(content)-512+80]++
-	_, err := Dissect(bytes.NewReader(content), int64(len(content)), osrelease.ClassConfext, "amd64")
+	_, err := Dissect(bytes.NewReader(content), int64(len(content)), ofClass(osrelease.ClassConfext, "amd64"))
 	if err == nil || !strings.Contains(err.Error(), "header checksum") || errors.Is(err, ErrUnknown) {
 		t.Errorf("error %v", err)
 	}
@@ -308,7 +313,7 @@ func TestDamagedTableIsNamed(t *testing.T) {
 
 func TestUnreadableImage(t *testing.T) {
 	broken := errors.New("medium error")
-	if _, err := Dissect(failing{broken}, 1<<20, osrelease.ClassConfext, "amd64"); !errors.Is(err, broken) {
+	if _, err := Dissect(failing{broken}, 1<<20, ofClass(osrelease.ClassConfext, "amd64")); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -370,7 +375,7 @@ func FuzzDissect(f *testing.F) {
 			class = osrelease.ClassConfext
 		}
 		size := int64(len(content))
-		image, err := Dissect(bytes.NewReader(content), size, class, "amd64")
+		image, err := Dissect(bytes.NewReader(content), size, ofClass(class, "amd64"))
 		if err != nil {
 			if image != nil {
 				t.Errorf("image beside the error %v", err)

@@ -1,12 +1,12 @@
 package ddi
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
 
 	"github.com/preroot/preroot/internal/gpt"
-	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/versionorder"
 )
 
@@ -26,8 +26,8 @@ func (c *candidate) consider(entry gpt.Entry, rank int) {
 	*c = candidate{entry, rank, true}
 }
 
-func dissectTable(r io.ReaderAt, table *gpt.Table, class osrelease.Class, native string) (*Image, error) {
-	parts, generic := sortPartitions(table, class, native)
+func dissectTable(r io.ReaderAt, table *gpt.Table, options Options) (*Image, error) {
+	parts, generic := sortPartitions(table, options)
 	root, usr := &parts[rootData], &parts[usrData]
 	hash, signature := &parts[rootHash], &parts[rootSignature]
 
@@ -47,8 +47,10 @@ func dissectTable(r io.ReaderAt, table *gpt.Table, class osrelease.Class, native
 		return nil, errors.New("no root partition, and more than one of plain Linux data")
 	case !root.found && len(generic) == 1:
 		root.entry, root.found = generic[0], true
-	case !root.found && class == osrelease.ClassConfext:
+	case !root.found && options.NoUsr:
 		return nil, errors.New("a partition table without a root partition")
+	case !root.found && options.NoRoot:
+		return nil, errors.New("a partition table without a usr partition")
 	case !root.found:
 		return nil, errors.New("a partition table without a root or usr partition")
 	}
@@ -60,31 +62,55 @@ func dissectTable(r io.ReaderAt, table *gpt.Table, class osrelease.Class, native
 	image := &Image{
 		Kind: KindGPT, SectorSize: table.SectorSize, UsrOnly: usr.found,
 		Data: area(table, *data), Hash: area(table, *hash), Signature: area(table, *signature),
+		ReadOnly: data.entry.Attributes&gpt.AttributeReadOnly != 0, GrowFS: data.entry.Attributes&gpt.AttributeGrowFS != 0,
 	}
 	if err := image.findRootHash(r); err != nil {
 		return nil, err
+	}
+	if known := options.RootHash; known != nil && image.UsrOnly == options.UsrHash && image.Hash != nil {
+		if image.Signed != nil && !bytes.Equal(image.Signed.RootHash, known) {
+			image.Signature, image.Signed = nil, nil
+		}
+		image.RootHash, image.RootHashFrom = slices.Clone(known), FromSidecar
 	}
 	return image, nil
 }
 
 // sortPartitions finds the best partition for each part. Partitions that are not meant to be found
 // are left out; plain Linux data is collected.
-func sortPartitions(table *gpt.Table, class osrelease.Class, native string) (parts [partCount]candidate, generic []gpt.Entry) {
+func sortPartitions(table *gpt.Table, options Options) (parts [partCount]candidate, generic []gpt.Entry) {
 	for _, entry := range table.Entries {
 		if entry.Attributes&gpt.AttributeNoAuto != 0 || entry.Name == "_empty" {
 			continue
 		}
 		if entry.Type.String() == genericType {
-			generic = append(generic, entry)
+			if !options.NoRoot {
+				generic = append(generic, entry)
+			}
 			continue
 		}
 		p, architecture, ok := findPart(entry.Type)
-		if !ok || class == osrelease.ClassConfext && p >= usrData {
+		if !ok || options.NoUsr && p >= usrData || options.NoRoot && p < usrData || !options.goesWith(p, entry) {
 			continue
 		}
-		parts[p].consider(entry, rank(architecture, native))
+		parts[p].consider(entry, rank(architecture, options.Architecture))
 	}
 	return parts, generic
+}
+
+// goesWith reports whether a partition can be the one of a root hash that is known from beside the
+// image: the UUIDs of data and tree are its first and last 16 bytes.
+func (o *Options) goesWith(p part, entry gpt.Entry) bool {
+	if o.RootHash == nil || (p >= usrData) != o.UsrHash {
+		return true
+	}
+	switch p {
+	case rootData, usrData:
+		return bytes.Equal(entry.ID[:], o.RootHash[:16])
+	case rootHash, usrHash:
+		return bytes.Equal(entry.ID[:], o.RootHash[len(o.RootHash)-16:])
+	}
+	return true
 }
 
 func area(table *gpt.Table, c candidate) *Area {

@@ -5,11 +5,13 @@ package extension
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/preroot/preroot/internal/imagepolicy"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/rootdir"
 )
@@ -28,7 +30,7 @@ func list(images []Image) string {
 
 func discover(t *testing.T, root *rootdir.Root, class osrelease.Class) []Image {
 	t.Helper()
-	images, err := Discover(root, class)
+	images, err := Discover(root, Search{Class: class})
 	if err != nil {
 		t.Error(err)
 	}
@@ -169,7 +171,7 @@ func TestDiscoverGoesOnWithoutADirectory(t *testing.T) {
 		"long chain": {"run -> run": ""},
 	} {
 		entries["usr/lib/confexts/good/"] = ""
-		images, err := Discover(newTree(t, entries), osrelease.ClassConfext)
+		images, err := Discover(newTree(t, entries), Search{Class: osrelease.ClassConfext})
 		if err == nil || !strings.HasPrefix(err.Error(), "look for confexts: ") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -211,14 +213,14 @@ func TestDiscoverProblems(t *testing.T) {
 	for name, want := range map[string]string{
 		"good": "", "loop": "too many levels of symbolic links", "through": "not a directory",
 		"empty": "neither a partition table nor", "junk": "neither a partition table nor",
-		"sidecar": "sidecar.roothash", "tree": "tree.verity", "linkedside": "x.usrhash",
-		"attribute": "user.verity.roothash", "v": "(.v)", "w": "(.v)", "m": "(.mstack)", "n": "(.v)", "odd": "not UTF-8",
+		"sidecar": "sidecar.roothash", "tree": "", "linkedside": "x.usrhash",
+		"attribute": "user.verity.roothash", "m": "(.mstack)", "odd": "not UTF-8",
 	} {
 		if got := problemOf(t, images, name); got == "" && want != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if len(images) != 14 {
+	if len(images) != 11 {
 		t.Errorf("found\n%s", list(images))
 	}
 }
@@ -230,8 +232,11 @@ func TestDiscoverBlockDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	images := discover(t, root, osrelease.ClassConfext)
-	if problem := problemOf(t, images, "disk.raw"); !strings.Contains(problem, "block devices") {
-		t.Error(problem)
+	if len(images) != 1 || images[0].Type != Block || images[0].Path != "/run/confexts/disk.raw" {
+		t.Errorf("%+v", images)
+	}
+	if problem := problemOf(t, images, "disk.raw"); problem == "" {
+		t.Error("a device that is not there can be opened")
 	}
 }
 
@@ -248,5 +253,112 @@ func TestDiscoverStaysInside(t *testing.T) {
 	})
 	if got := list(discover(t, root, osrelease.ClassConfext)); got != "" {
 		t.Error(got)
+	}
+}
+
+// The cases are those of a real run of systemd 262.
+func TestDiscoverVersions(t *testing.T) {
+	foreign := "arm64"
+	native := osrelease.Architecture(runtime.GOARCH)
+	if native == foreign {
+		foreign = "x86-64"
+	}
+	for want, entries := range map[string]string{
+		"m.v/m_2_" + native:               "m_1/ m_2/ m_2_" + native + "/ m_3_" + foreign + "/",
+		"m.v/m_1+1-0":                     "m_1+1-0/ m_2+0-3/",
+		"m.v/m_1_" + native:               "m_1_" + native + "/ m_" + native + "/ m/ other_9/",
+		"m.v/m_1.confext":                 "m_1.confext/ m_1/",
+		"m.confext.v/m_1.confext":         "m_1.confext/ m_2/",
+		"m.v/m_2~rc1":                     "m_1/ m_2~rc1/ m_3 m_4.raw",
+		"m.raw.v/m_10.raw":                "m_9.raw m_10.raw m_11.raw/ m_12",
+		"m.confext.raw.v/m_1.confext.raw": "m_1.confext.raw m_2.raw",
+		"":                                "m/ n_1/ m_/ m_a+b/ m_3_" + foreign + "/",
+		"m.v/m_5_unheardof":               "m_5_unheardof/ m_4/",
+		"m.v/m_1+3":                       "m_1+3/ m_1+2-1/ m_1+2/",
+	} {
+		directory, _, _ := strings.Cut(want, "/")
+		if directory == "" {
+			directory = "m.v"
+		}
+		tree := map[string]string{}
+		for entry := range strings.FieldsSeq(entries) {
+			tree["var/lib/confexts/"+directory+"/"+entry] = erofsImage
+		}
+		images := discover(t, newTree(t, tree), osrelease.ClassConfext)
+		switch {
+		case want == "" && len(images) != 0:
+			t.Errorf("%s: found %+v", entries, images)
+		case want != "" && (len(images) != 1 || images[0].Name != "m" || images[0].Path != "/var/lib/confexts/"+want || images[0].Problem != ""):
+			t.Errorf("%s: want %s, found %+v", entries, want, images)
+		}
+	}
+}
+
+// What lies beside an image: attributes before files, roothash before usrhash.
+func TestReadSidecar(t *testing.T) {
+	const at = "/var/lib/confexts/x.raw"
+	hash := func(c string) string { return strings.Repeat(c, 64) }
+	for name, c := range map[string]struct {
+		files      map[string]string
+		attributes map[string]string
+		want       string
+	}{
+		"nothing":      {nil, nil, "none"},
+		"a file":       {map[string]string{"x.roothash": hash("ab") + "\n"}, nil, hash("ab") + " usr=false sig= tree="},
+		"all files":    {map[string]string{"x.roothash": hash("ab"), "x.roothash.p7s": "DER", "x.verity": "tree"}, nil, hash("ab") + " usr=false sig=DER tree=/var/lib/confexts/x.verity"},
+		"an attribute": {map[string]string{"x.roothash": hash("cd")}, map[string]string{"user.verity.roothash": hash("ab")}, hash("ab") + " usr=false sig= tree="},
+		"usr":          {map[string]string{"x.usrhash": hash("ab"), "x.usrhash.p7s": "DER"}, nil, hash("ab") + " usr=true sig=DER tree="},
+		"root first":   {map[string]string{"x.usrhash": hash("ab"), "x.roothash": hash("cd")}, nil, hash("cd") + " usr=false sig= tree="},
+		"tree only":    {map[string]string{"x.verity": "tree"}, nil, " usr=false sig= tree=/var/lib/confexts/x.verity"},
+		"too short":    {map[string]string{"x.roothash": "abcd"}, nil, "the root hash in the file x.roothash is not 16 to 64 bytes in hex"},
+		"no hex":       {nil, map[string]string{"user.verity.roothash": "zz"}, "the root hash in the attribute user.verity.roothash is not"},
+		"empty p7s":    {map[string]string{"x.roothash": hash("ab"), "x.roothash.p7s": ""}, nil, "the signature /var/lib/confexts/x.roothash.p7s is empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree := map[string]string{at[1:]: erofsImage}
+			for file, text := range c.files {
+				tree["var/lib/confexts/"+file] = text
+			}
+			root := newTree(t, tree)
+			for attribute, text := range c.attributes {
+				if err := unix.Setxattr(host(root, at), attribute, []byte(text), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := readSidecar(root, at)
+			got := "none"
+			if err != nil {
+				got = err.Error()
+			} else if s != nil {
+				got = fmt.Sprintf("%x usr=%v sig=%s tree=%s", s.RootHash, s.Usr, s.Signature, s.Tree)
+			}
+			if !strings.HasPrefix(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// The policy decides what of an image is used.
+func TestImagePolicy(t *testing.T) {
+	root := newTree(t, map[string]string{"var/lib/confexts/x.raw": erofsImage})
+	for text, want := range map[string]string{
+		"root=signed+absent":        "it does not match the image policy: its root partition is unprotected, allowed is signed+absent",
+		"root=verity":               "it does not match the image policy: its root partition is unprotected, allowed is verity",
+		"~":                         "it does not match the image policy: its root partition is there, allowed is absent",
+		"-":                         "the image policy ignores its root partition",
+		"*":                         "",
+		"root=unprotected":          "",
+		"root=unprotected+ext4":     "",
+		"usr=unprotected":           "the image policy ignores its root partition",
+		"=unprotected":              "",
+		"root=read-only-on":         "it does not match the image policy: its root partition lacks the attribute read-only, allowed is open+read-only-on",
+		"root=verity+signed:usr=~~": "it does not match",
+	} {
+		policy, _ := imagepolicy.ParseGraceful(text)
+		images, err := Discover(root, Search{Class: osrelease.ClassConfext, Policy: &policy})
+		if err != nil || len(images) != 1 || !strings.HasPrefix(images[0].Problem, want) || (want == "") != (images[0].Problem == "") {
+			t.Errorf("%s: %q, %v", text, images[0].Problem, err)
+		}
 	}
 }

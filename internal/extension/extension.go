@@ -3,8 +3,7 @@
 // them. It follows systemd-confext and systemd-sysext 262.
 //
 // It reads only. Opening images is for package apply, deciding for package
-// plan. Not known yet: .v directories, block devices, btrfs subvolumes,
-// sidecar files; Discover reports them with the reason in Problem.
+// plan.
 package extension
 
 import (
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/ddi"
+	"github.com/preroot/preroot/internal/imagepolicy"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/rootdir"
 )
@@ -30,8 +30,13 @@ type Type string
 // The types of images.
 const (
 	Directory Type = "directory"
+	Subvolume Type = "subvolume" // of btrfs
 	Raw       Type = "raw"
+	Block     Type = "block" // a block device
 )
+
+// IsTree reports whether the image is a directory rather than a file system to be mounted.
+func (t Type) IsTree() bool { return t == Directory || t == Subvolume }
 
 // Image is one extension that was found.
 type Image struct {
@@ -41,10 +46,26 @@ type Image struct {
 	Path string
 	Type Type
 	Identity
-	// Dissected is what a raw image holds; nil for a directory.
+	// Dissected is what a raw image or block device holds; nil for a tree.
 	Dissected *ddi.Image
+	// Sidecar is what lies beside a raw image; nil if nothing does.
+	Sidecar *Sidecar
+	// Use says what the image policy makes of Dissected.
+	Use imagepolicy.Use
 	// Problem says why the image cannot be opened; empty if it can.
 	Problem string
+}
+
+// RootHash is what the image claims, or what lies beside it, nil if neither does. Nothing says
+// that it was verified (package plan's Decision.Protection does).
+func (i *Image) RootHash() []byte {
+	switch {
+	case i.Sidecar != nil && i.Sidecar.RootHash != nil:
+		return i.Sidecar.RootHash
+	case i.Dissected != nil:
+		return i.Dissected.RootHash
+	}
+	return nil
 }
 
 // Hierarchies returns the directories that the class extends, in systemd's order.
@@ -55,13 +76,59 @@ func Hierarchies(class osrelease.Class) []string {
 	return []string{"/usr", "/opt"}
 }
 
-// SearchPath returns the directories of a system (not an initrd) that hold
-// images of the class; a name found in an earlier one hides later ones.
-func SearchPath(class osrelease.Class) []string {
-	if class == osrelease.ClassConfext {
+// SearchPath returns the directories that hold images of the class; a name found in an earlier one
+// hides later ones. An initrd has others than a system (systemd-sysext(8)).
+func SearchPath(class osrelease.Class, initrd bool) []string {
+	switch {
+	case class == osrelease.ClassConfext && initrd:
+		// As in systemd 262, which leaves out /usr/lib/confexts here.
+		return []string{"/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/.extra/confext", "/.extra/global_confext"}
+	case class == osrelease.ClassConfext:
 		return []string{"/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/usr/lib/confexts"}
+	case initrd:
+		return []string{"/etc/extensions", "/run/extensions", "/var/lib/extensions", "/.extra/sysext", "/.extra/global_sysext"}
 	}
 	return []string{"/etc/extensions", "/run/extensions", "/var/lib/extensions"}
+}
+
+// IsInitrd reports whether the root is that of an initrd (os-release(5)).
+func IsInitrd(root *rootdir.Root) bool {
+	entry, err := root.Resolve("/etc/initrd-release")
+	if err != nil {
+		return false
+	}
+	entry.Close()
+	return true
+}
+
+// Search says what images are looked for, and what may be used of them.
+type Search struct {
+	Class osrelease.Class
+	// Initrd takes the search path of an initrd.
+	Initrd bool
+	// Policy holds for all images; nil means the defaults of the class.
+	Policy *imagepolicy.Policy
+	// StrictExtra has systemd's stricter defaults for what systemd-stub(7) put below /.extra.
+	StrictExtra bool
+	// NoSidecars leaves files and attributes beside images alone
+	// (SYSTEMD_DISSECT_VERITY_SIDECAR=0).
+	NoSidecars bool
+	// NoDissect leaves images closed: what is in them is not known then, nor whether the policy allows it.
+	NoDissect bool
+}
+
+// policy is the one in force for an image.
+func (s *Search) policy(at string) imagepolicy.Policy {
+	sysext := s.Class == osrelease.ClassSysext
+	if s.Policy != nil {
+		return *s.Policy
+	}
+	if s.StrictExtra {
+		if policy, ok := imagepolicy.ForInitrdExtra(sysext, at); ok {
+			return policy
+		}
+	}
+	return imagepolicy.Default(sysext)
 }
 
 // Discover finds the images of a class below root, in the order of the search
@@ -70,19 +137,19 @@ func SearchPath(class osrelease.Class) []string {
 //
 // The error is about directories that could not be read; the images of the
 // others are returned beside it.
-func Discover(root *rootdir.Root, class osrelease.Class) ([]Image, error) {
+func Discover(root *rootdir.Root, search Search) ([]Image, error) {
 	var images []Image
 	var errs []error
 	taken := map[string]bool{}
-	for _, directory := range SearchPath(class) {
+	for _, directory := range SearchPath(search.Class, search.Initrd) {
 		names, err := root.ReadNames(directory)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("look for %ss: %w", class, err))
+			errs = append(errs, fmt.Errorf("look for %ss: %w", search.Class, err))
 		}
 		// systemd takes them as the file system gives them; any order will do.
 		slices.Sort(names)
 		for _, name := range names {
-			image, found := examine(root, class, path.Join(directory, name))
+			image, found := search.examine(root, path.Join(directory, name))
 			if found && !taken[image.Name] {
 				taken[image.Name] = true
 				images = append(images, image)
@@ -94,7 +161,7 @@ func Discover(root *rootdir.Root, class osrelease.Class) ([]Image, error) {
 
 // examine decides whether a directory entry is an image, and reads its identity.
 // One entry that cannot be examined has a Problem; it does not stop the others.
-func examine(root *rootdir.Root, class osrelease.Class, at string) (image Image, found bool) {
+func (s *Search) examine(root *rootdir.Root, at string) (image Image, found bool) {
 	entryName := path.Base(at)
 	if strings.HasPrefix(entryName, ".sysupdate.") {
 		return Image{}, false
@@ -105,16 +172,26 @@ func examine(root *rootdir.Root, class osrelease.Class, at string) (image Image,
 	}
 	if err != nil {
 		// What it leads to is unknown: take the name it would have as any type.
-		name := strings.TrimSuffix(strings.TrimSuffix(entryName, ".raw"), "."+string(class))
-		return Image{Class: class, Name: name, Path: at, Problem: "it cannot be opened: " + cause(err)}, validName(name)
+		name := strings.TrimSuffix(strings.TrimSuffix(entryName, ".raw"), "."+string(s.Class))
+		return Image{Class: s.Class, Name: name, Path: at, Problem: "it cannot be opened: " + cause(err)}, validName(name)
 	}
-	defer entry.Close()
+	defer func() { entry.Close() }()
 
-	name, kind, problem := classify(class, entryName, entry)
+	name, kind, problem := classify(s.Class, entryName, entry)
+	if versions, ok := strings.CutSuffix(entryName, ".v"); ok && entry.IsDirectory() {
+		best, err := pickVersion(root, entry.Path, parseVersioned(s.Class, versions), runtime.GOARCH)
+		if err != nil || best == nil {
+			// As systemd: a directory without a version that fits is no image.
+			return Image{}, false
+		}
+		entry.Close()
+		entry = best
+		name, kind, problem = parseVersioned(s.Class, versions).name, typeOf(entry), ""
+	}
 	if name == "" || !validName(name) {
 		return Image{}, false
 	}
-	image = Image{Class: class, Name: name, Path: entry.Path, Type: kind, Problem: problem}
+	image = Image{Class: s.Class, Name: name, Path: entry.Path, Type: kind, Problem: problem}
 	switch {
 	case problem != "":
 		return image, true
@@ -123,12 +200,12 @@ func examine(root *rootdir.Root, class osrelease.Class, at string) (image Image,
 		image.Problem = "a link leads to a path that is not UTF-8"
 		return image, true
 	}
-	if image.Identity, err = ReadIdentity(entry.File); err != nil {
+	if image.Identity, err = readIdentity(root, entry, kind); err != nil {
 		image.Problem = err.Error()
 		return image, true
 	}
-	if kind == Raw {
-		image.Dissected, image.Problem = dissect(root, entry.Path, class)
+	if !kind.IsTree() && !s.NoDissect {
+		image.Problem = s.dissect(root, &image)
 	}
 	return image, true
 }
@@ -146,30 +223,39 @@ func cause(err error) string {
 // and the type of what it leads to. No name: not an image.
 func classify(class osrelease.Class, entryName string, entry *rootdir.Entry) (name string, kind Type, problem string) {
 	suffix := "." + string(class)
-	switch entry.Stat.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
+	kind = typeOf(entry)
+	switch kind {
+	case Raw:
 		name, isRaw := strings.CutSuffix(entryName, ".raw")
 		if !isRaw {
 			return "", "", ""
 		}
-		return strings.TrimSuffix(name, suffix), Raw, ""
-	case unix.S_IFDIR:
-		if name, versioned := strings.CutSuffix(entryName, ".v"); versioned {
-			name = strings.TrimSuffix(strings.TrimSuffix(name, ".raw"), ".mstack")
-			return strings.TrimSuffix(name, suffix), Directory, "versioned directories (.v) are not supported yet"
-		}
+		return strings.TrimSuffix(name, suffix), kind, ""
+	case Directory, Subvolume:
 		if name, stacked := strings.CutSuffix(entryName, ".mstack"); stacked {
 			return strings.TrimSuffix(name, suffix), Directory, "mount stacks (.mstack) cannot be merged"
 		}
-		name := strings.TrimSuffix(entryName, suffix)
-		if isSubvolume(entry) {
-			return name, Directory, "btrfs subvolumes are not supported yet"
-		}
-		return name, Directory, ""
-	case unix.S_IFBLK:
-		return entryName, Raw, "block devices are not supported yet"
+		return strings.TrimSuffix(entryName, suffix), kind, ""
+	case Block:
+		return entryName, kind, ""
 	}
 	return "", "", ""
+}
+
+// typeOf is the type by what an entry is; empty for what is no image.
+func typeOf(entry *rootdir.Entry) Type {
+	switch entry.Stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return Raw
+	case unix.S_IFBLK:
+		return Block
+	case unix.S_IFDIR:
+		if isSubvolume(entry) {
+			return Subvolume
+		}
+		return Directory
+	}
+	return ""
 }
 
 // isSubvolume reports whether a directory is the top of a btrfs subvolume,
@@ -187,33 +273,4 @@ func validName(name string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' })
-}
-
-func dissect(root *rootdir.Root, at string, class osrelease.Class) (*ddi.Image, string) {
-	base := strings.TrimSuffix(at, ".raw")
-	for _, sidecar := range []string{".roothash", ".usrhash", ".verity"} {
-		if entry, err := root.Resolve(base + sidecar); err == nil {
-			entry.Close()
-			return nil, "verity data in the file " + path.Base(entry.Path) + " beside the image is not supported yet"
-		}
-	}
-	file, err := root.Open(at, unix.O_RDONLY)
-	if err != nil {
-		return nil, err.Error()
-	}
-	defer file.Close()
-	for _, attribute := range []string{"user.verity.roothash", "user.verity.usrhash"} {
-		if n, err := unix.Fgetxattr(int(file.Fd()), attribute, nil); err == nil && n > 0 {
-			return nil, "a root hash in the attribute " + attribute + " is not supported yet"
-		}
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err.Error()
-	}
-	image, err := ddi.Dissect(file, info.Size(), class, runtime.GOARCH)
-	if err != nil {
-		return nil, err.Error()
-	}
-	return image, ""
 }

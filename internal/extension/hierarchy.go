@@ -25,8 +25,12 @@ type Hierarchy struct {
 	Permissions uint32
 	// Backing is the "major:minor" of its block device, empty if there is none.
 	Backing string
-	// Mutable is the directory that takes writes; nil if there is none now.
+	// ModifiedUSec is its modification time in microseconds since 1970; 0 if it does not exist.
+	ModifiedUSec uint64
+	// Mutable is the directory that takes writes, or is imported; nil if there is none now.
 	Mutable *MutableDirectory
+	// MutablePath is where it is, or would have to be made, links resolved.
+	MutablePath string
 	// Problem says why nothing can be mounted there; empty if it can.
 	Problem string
 }
@@ -38,8 +42,10 @@ type MutableDirectory struct {
 	Path string
 	// IsHost says that it is the hierarchy itself.
 	IsHost bool
-	// Problem says why it cannot take writes; empty if it can.
+	// Problem says why it cannot be used at all; empty if it can.
 	Problem string
+	// WriteProblem says why it cannot take writes; empty if it can.
+	WriteProblem string
 }
 
 // mutableBase holds one entry a hierarchy (systemd-sysext(8)).
@@ -60,7 +66,12 @@ func ReadHierarchy(root *rootdir.Root, at string) Hierarchy {
 	if err != nil {
 		h.Problem = cause(err)
 	}
-	h.Mutable = readMutable(root, h, entry)
+	h.MutablePath = path.Join(mutableBase, MutableName(at))
+	if h.Mutable = readMutable(root, h, entry); h.Mutable != nil {
+		h.MutablePath = h.Mutable.Path
+	} else if made, err := resolveMissing(root, h.MutablePath, 0); err == nil {
+		h.MutablePath = made
+	}
 	return h
 }
 
@@ -74,6 +85,7 @@ func (h *Hierarchy) read(root *rootdir.Root, entry *rootdir.Entry) error {
 	}
 	h.Exists, h.Resolved, h.Empty = true, entry.Path, len(names) == 0
 	h.Permissions = entry.Stat.Mode & 0o777
+	h.ModifiedUSec = microseconds(unix.StatxTimestamp{Sec: entry.Stat.Mtim.Sec, Nsec: uint32(entry.Stat.Mtim.Nsec)})
 	if major := unix.Major(entry.Stat.Dev); major != 0 {
 		h.Backing = fmt.Sprintf("%d:%d", major, unix.Minor(entry.Stat.Dev))
 	}
@@ -155,14 +167,27 @@ func readMutable(root *rootdir.Root, h Hierarchy, host *rootdir.Entry) *MutableD
 	switch {
 	case !entry.IsDirectory():
 		m.Problem = "it is not a directory"
+	case isKernels(entry.Path):
+		m.Problem = "it leads to " + entry.Path + ", which is no place for files that are to stay"
 	case entry.Stat.Mode&0o777 != h.Permissions:
-		m.Problem = fmt.Sprintf("it has mode %#o, ought to have mode %#o", entry.Stat.Mode&0o777, h.Permissions)
+		m.WriteProblem = fmt.Sprintf("it has mode %#o, ought to have mode %#o", entry.Stat.Mode&0o777, h.Permissions)
 	case unix.Fstatfs(int(entry.File.Fd()), &st) == nil && st.Flags&unix.ST_RDONLY != 0:
-		m.Problem = "its file system is read-only"
+		m.WriteProblem = "its file system is read-only"
 	default:
-		m.Problem = workProblem(root, entry)
+		m.WriteProblem = workProblem(root, entry)
 	}
 	return m
+}
+
+// isKernels reports whether a path lies in the kernel's own file systems, or in those that go with
+// the boot: a link from the mutable directory to there is a slip, or worse.
+func isKernels(at string) bool {
+	for _, top := range [...]string{"/proc", "/sys", "/dev", "/run"} {
+		if rest, ok := strings.CutPrefix(at, top); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
 }
 
 // workProblem checks that the work directory, a sibling of the upper one, can

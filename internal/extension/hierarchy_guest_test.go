@@ -109,7 +109,7 @@ func TestMutableDirectory(t *testing.T) {
 				}
 				return
 			}
-			if m == nil || m.Path != c.path || m.IsHost != c.isHost || m.Problem != c.problem {
+			if m == nil || m.Path != c.path || m.IsHost != c.isHost || m.Problem+m.WriteProblem != c.problem {
 				t.Errorf("%+v", m)
 			}
 		})
@@ -130,7 +130,7 @@ func TestMutableDirectoryOnOtherFileSystems(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if m := ReadHierarchy(root, "/etc").Mutable; m == nil || m.Problem != want {
+		if m := ReadHierarchy(root, "/etc").Mutable; m == nil || m.WriteProblem != want {
 			t.Errorf("%s: %+v", inside, m)
 		}
 	}
@@ -138,7 +138,7 @@ func TestMutableDirectoryOnOtherFileSystems(t *testing.T) {
 	if err := unix.Mount("", host(root, "/var/lib/extensions.mutable"), "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	if m := ReadHierarchy(root, "/etc").Mutable; m == nil || m.Problem != "its file system is read-only" {
+	if m := ReadHierarchy(root, "/etc").Mutable; m == nil || m.WriteProblem != "its file system is read-only" {
 		t.Errorf("%+v", m)
 	}
 	mount(entry, 0, "its parent directory lies on another file system")

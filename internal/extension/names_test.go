@@ -14,12 +14,15 @@ import (
 func TestSearchPathAndHierarchies(t *testing.T) {
 	for _, c := range []struct {
 		class             osrelease.Class
+		initrd            bool
 		path, hierarchies string
 	}{
-		{osrelease.ClassConfext, "/run/confexts /var/lib/confexts /usr/local/lib/confexts /usr/lib/confexts", "/etc"},
-		{osrelease.ClassSysext, "/etc/extensions /run/extensions /var/lib/extensions", "/usr /opt"},
+		{osrelease.ClassConfext, false, "/run/confexts /var/lib/confexts /usr/local/lib/confexts /usr/lib/confexts", "/etc"},
+		{osrelease.ClassSysext, false, "/etc/extensions /run/extensions /var/lib/extensions", "/usr /opt"},
+		{osrelease.ClassConfext, true, "/run/confexts /var/lib/confexts /usr/local/lib/confexts /.extra/confext /.extra/global_confext", "/etc"},
+		{osrelease.ClassSysext, true, "/etc/extensions /run/extensions /var/lib/extensions /.extra/sysext /.extra/global_sysext", "/usr /opt"},
 	} {
-		if got := strings.Join(SearchPath(c.class), " "); got != c.path {
+		if got := strings.Join(SearchPath(c.class, c.initrd), " "); got != c.path {
 			t.Errorf("%s: %s", c.class, got)
 		}
 		if got := strings.Join(Hierarchies(c.class), " "); got != c.hierarchies {
@@ -57,7 +60,7 @@ func TestMutableMode(t *testing.T) {
 		// Only booleans are taken in either case.
 		"Auto": "", "": "", "2": "", "maybe": "", "auto ": "",
 	} {
-		if got, known := mutableMode(text); got != want || known != (want != "") {
+		if got, known := ParseMode(text); got != want || known != (want != "") {
 			t.Errorf("%q: %q, %v", text, got, known)
 		}
 	}
@@ -91,7 +94,7 @@ func FuzzMutableMode(f *testing.F) {
 	f.Add("YES")
 	modes := []string{"no", "yes", "auto", "import", "ephemeral", "ephemeral-import"}
 	f.Fuzz(func(t *testing.T, text string) {
-		if mode, known := mutableMode(text); known != slices.Contains(modes, mode) {
+		if mode, known := ParseMode(text); known != slices.Contains(modes, mode) {
 			t.Errorf("%q: %q, %v", text, mode, known)
 		}
 	})

@@ -13,9 +13,14 @@ import (
 	"github.com/preroot/preroot/internal/rootdir"
 )
 
-// HostRelease reads the os-release of the system below root.
-func HostRelease(root *rootdir.Root) (osrelease.Fields, error) {
-	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+// HostRelease reads the os-release of the system below root. instead, if it is not empty, is the only file that is
+// tried (SYSTEMD_OS_RELEASE).
+func HostRelease(root *rootdir.Root, instead string) (osrelease.Fields, error) {
+	files := []string{"/etc/os-release", "/usr/lib/os-release"}
+	if instead != "" {
+		files = []string{instead}
+	}
+	for _, file := range files {
 		text, err := root.ReadFile(file)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -29,7 +34,7 @@ func HostRelease(root *rootdir.Root) (osrelease.Fields, error) {
 		}
 		return fields, nil
 	}
-	return nil, errors.New("read os-release: neither /etc/os-release nor /usr/lib/os-release is there")
+	return nil, fmt.Errorf("read os-release: no %s is there", strings.Join(files, " or "))
 }
 
 // Release reads the release file of an opened extension. tree is the

@@ -113,12 +113,12 @@ func TestHostRelease(t *testing.T) {
 		"etc is a link":    {files: map[string]string{"etc/os-release -> ../usr/lib/os-release": "", "usr/lib/os-release": "ID=b\n"}, id: "b"},
 		"the link dangles": {files: map[string]string{"etc/os-release -> /gone": "", "usr/lib/os-release": "ID=b\n"}, id: "b"},
 		"no etc":           {files: map[string]string{"usr/lib/os-release": "ID='b'\n"}, id: "b"},
-		"none":             {err: "neither /etc/os-release nor /usr/lib/os-release"},
+		"none":             {err: "no /etc/os-release or /usr/lib/os-release"},
 		"no ID":            {files: map[string]string{"etc/os-release": "NAME=x\n", "usr/lib/os-release": "ID=b\n"}, err: "/etc/os-release has no ID="},
 		"empty":            {files: map[string]string{"etc/os-release": ""}, err: "/etc/os-release has no ID="},
 		"a directory":      {files: map[string]string{"etc/os-release/": ""}, err: "not a regular file"},
 	} {
-		fields, err := HostRelease(newTree(t, c.files))
+		fields, err := HostRelease(newTree(t, c.files), "")
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: %v", name, err)

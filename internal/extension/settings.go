@@ -28,16 +28,23 @@ type Settings struct {
 	Warnings []string
 }
 
-// ReadSettings reads the configuration of a class from the /usr below root. The
-// files of /etc and /run are not read: before the switch they come from a place
-// that nobody has verified. Settings has a warning if there are any.
-func ReadSettings(root *rootdir.Root, class osrelease.Class) (Settings, error) {
+// Directories of configuration files, the first one before the others (systemd-sysext(8)).
+var (
+	// AllSettings are for a running system, which is what its /etc says.
+	AllSettings = []string{"/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}
+	// VerifiedSettings leave out what comes, before the switch, from a place that nobody has verified.
+	VerifiedSettings = AllSettings[2:]
+)
+
+// ReadSettings reads the configuration of a class from directories below root. Settings has a warning for each of
+// AllSettings that holds some and is left out.
+func ReadSettings(root *rootdir.Root, class osrelease.Class, directories []string) (Settings, error) {
 	settings := Settings{Mutable: "no"}
 	name, section := string(class)+".conf", "SysExt"
 	if class == osrelease.ClassConfext {
 		section = "ConfExt"
 	}
-	files, err := findSettings(root, name)
+	files, err := findSettings(root, name, directories)
 	if err != nil {
 		return settings, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -46,7 +53,10 @@ func ReadSettings(root *rootdir.Root, class osrelease.Class) (Settings, error) {
 			return settings, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
-	for _, directory := range []string{"/etc/systemd", "/run/systemd"} {
+	for _, directory := range AllSettings {
+		if slices.Contains(directories, directory) {
+			continue
+		}
 		for _, unread := range []string{name, name + ".d"} {
 			if entry, err := root.Resolve(path.Join(directory, unread)); err == nil {
 				entry.Close()
@@ -58,17 +68,14 @@ func ReadSettings(root *rootdir.Root, class osrelease.Class) (Settings, error) {
 	return settings, nil
 }
 
-// settingsDirectories are those of /usr, the first one before the second.
-var settingsDirectories = [...]string{"/usr/local/lib/systemd", "/usr/lib/systemd"}
-
 // findSettings returns the files that count, in the order in which they are
 // read: the first main file, then all drop-ins by name, an earlier directory's
 // hiding a later one's. Links to /dev/null hide without being read.
-func findSettings(root *rootdir.Root, name string) ([]string, error) {
+func findSettings(root *rootdir.Root, name string, directories []string) ([]string, error) {
 	var files []string
 	hidden := false
 	dropIns := map[string]string{}
-	for _, directory := range settingsDirectories {
+	for _, directory := range directories {
 		file := path.Join(directory, name)
 		if exists, masked := lookUp(root, file); (exists || masked) && !hidden {
 			hidden = true
@@ -127,7 +134,7 @@ func (s *Settings) read(root *rootdir.Root, file, section string) error {
 	}
 	// The last one that is a mode counts.
 	for _, value := range parsed.All(section, "Mutable") {
-		if mode, known := mutableMode(value); known {
+		if mode, known := ParseMode(value); known {
 			s.Mutable = mode
 		} else {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%s: Mutable=%s is no mode", file, value))
@@ -139,7 +146,8 @@ func (s *Settings) read(root *rootdir.Root, file, section string) error {
 	return nil
 }
 
-func mutableMode(text string) (mode string, known bool) {
+// ParseMode reads a mode of --mutable= or Mutable= and returns its canonical spelling.
+func ParseMode(text string) (mode string, known bool) {
 	switch text {
 	case "auto", "import", "ephemeral", "ephemeral-import":
 		return text, true

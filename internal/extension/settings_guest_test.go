@@ -62,7 +62,7 @@ func TestReadSettings(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				settings, err := ReadSettings(root, osrelease.ClassConfext)
+				settings, err := ReadSettings(root, osrelease.ClassConfext, VerifiedSettings)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,7 +91,7 @@ func TestReadSettingsOfSysexts(t *testing.T) {
 		"usr/lib/systemd/sysext.conf":  "[SysExt]\nMutable=ephemeral\n[ConfExt]\nMutable=yes\n",
 		"usr/lib/systemd/confext.conf": "[SysExt]\nMutable=yes\n",
 	})
-	settings, err := ReadSettings(root, osrelease.ClassSysext)
+	settings, err := ReadSettings(root, osrelease.ClassSysext, VerifiedSettings)
 	if err != nil || settings.Mutable != "ephemeral" || len(settings.Warnings) != 0 {
 		t.Errorf("%+v, %v", settings, err)
 	}
@@ -104,7 +104,7 @@ func TestReadSettingsErrors(t *testing.T) {
 		"drop-ins are in a file": {"usr/lib/systemd/confext.conf.d": "x"},
 		"too large":              {"usr/lib/systemd/confext.conf": strings.Repeat("#\n", 1<<20)},
 	} {
-		if settings, err := ReadSettings(newTree(t, files), osrelease.ClassConfext); err == nil || !strings.HasPrefix(err.Error(), "read confext.conf: ") {
+		if settings, err := ReadSettings(newTree(t, files), osrelease.ClassConfext, VerifiedSettings); err == nil || !strings.HasPrefix(err.Error(), "read confext.conf: ") {
 			t.Errorf("%s: %+v, %v", name, settings, err)
 		}
 	}

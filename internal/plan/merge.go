@@ -1,12 +1,15 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/versionorder"
 )
@@ -21,9 +24,29 @@ type Candidate struct {
 	// Content maps each hierarchy in which it has something to the path there,
 	// from outside, that becomes a layer.
 	Content map[string]string
+	// Files are the paths of what is not a directory in each hierarchy, below it. FilesCut says that there are
+	// more than were listed.
+	Files    map[string][]string
+	FilesCut bool
 	// Failure says why it could not be opened; empty if it could.
 	Failure string
+	// Signature is what became of the signature of its root hash.
+	Signature SignatureState
+	// SignatureNote says why a signature was not accepted.
+	SignatureNote string
 }
+
+// SignatureState says what became of the signature of a root hash.
+type SignatureState string
+
+// The states of a signature. One that is not accepted does not stop an image where the image policy
+// lets the root hash alone do.
+const (
+	NoSignature         SignatureState = "none"
+	SignatureByKernel   SignatureState = "accepted by the kernel"
+	SignatureByUser     SignatureState = "accepted by a certificate"
+	SignatureUnaccepted SignatureState = "not accepted"
+)
 
 // MergeInput is all that a merge of one class depends on.
 type MergeInput struct {
@@ -34,8 +57,20 @@ type MergeInput struct {
 	Hierarchies []extension.Hierarchy
 	// Required names the images without which nothing may be merged.
 	Required []string
-	// RootPath is where the new root is mounted, e.g. "/sysroot".
+	// RootPath is where the root is, e.g. "/sysroot"; empty for the running system's.
 	RootPath string
+	// Force merges whatever its release file says.
+	Force bool
+	// Strict makes an image that cannot be opened an error.
+	Strict bool
+	// NoExec is --noexec=, nil if it was not given.
+	NoExec *bool
+	// KeepTimes gives merged directories the modification time of the host's. A merge before systemd starts must not
+	// make /usr look new: ConditionNeedsUpdate= compares its time.
+	KeepTimes bool
+	// MountOptions replace the default options of overlays that take writes, if it is not empty
+	// (SYSTEMD_CONFEXT_OVERLAYFS_MOUNT_OPTIONS).
+	MountOptions string
 }
 
 // Decision says what becomes of one image, and why.
@@ -49,9 +84,9 @@ type Decision struct {
 	// Protection is what the content was checked with when it is read:
 	// "verity" or "none".
 	Protection string
-	// Signature says what became of the root hash's signature: "none" (there
-	// is none) or "not checked".
-	Signature string
+	// Signature says what became of the root hash's signature, SignatureNote why it was not accepted.
+	Signature     SignatureState
+	SignatureNote string
 }
 
 // Merge is what will be mounted for one class.
@@ -60,10 +95,25 @@ type Merge struct {
 	Decisions []Decision
 	// Names of the accepted images, oldest first (the last one wins).
 	Names []string
+	// Files are the names of the files that the accepted images come from, in the order of Names.
+	Files []string
 	// Origin is the text of the file "origin", which systemd compares.
 	Origin   []byte
 	Overlays []Overlay
+	// Shadows are files of one image that another one hides.
+	Shadows []Shadow
+	// Hierarchies are all of the class, as configured, whether or not something is mounted there.
+	Hierarchies []string
 }
+
+// Ignored counts the images that were left out.
+func (m *Merge) Ignored() int { return len(m.Decisions) - len(m.Names) }
+
+// What a layer is if it is not an extension's. No extension has such a name.
+const (
+	FromHost   = "/host"   // the hierarchy itself
+	FromImport = "/import" // the mutable directory, imported
+)
 
 // Overlay is one overlay mount.
 type Overlay struct {
@@ -73,12 +123,24 @@ type Overlay struct {
 	// metadata, which lies above, and with the host's own directory at the end
 	// if that is a layer. Paths are from outside.
 	Layers []string
-	// Upper and Work are directories from outside; empty when read-only.
+	// Sources says whose each of Layers is: the name of an extension, FromHost or FromImport.
+	Sources []string
+	// Upper and Work are directories from outside; empty when read-only, or Ephemeral.
 	Upper, Work string
+	// MakeUpper says that Upper is to be made if it is missing.
+	MakeUpper bool
+	// Ephemeral overlays take writes that go with the mount.
+	Ephemeral bool
 	// WorkInside is Work as the root sees it, without leading slash.
 	WorkInside string
+	// Options are for the file system, besides the directories.
+	Options []mountapi.Option
+	// Attributes of the mount.
+	Attributes mountapi.Attributes
 	// Permissions of the merged directory.
 	Permissions uint32
+	// ModifiedUSec is the modification time that the merged directory is given, in microseconds since 1970; 0: now.
+	ModifiedUSec uint64
 	// Backing is the host directory's device if it is a layer, else empty.
 	Backing string
 }
@@ -102,16 +164,20 @@ func PlanMerge(in MergeInput) (*Merge, error) {
 			m.Names = append(m.Names, d.Name)
 		}
 	}
+	for _, name := range m.Names {
+		m.Files = append(m.Files, path.Base(accepted[name].Path))
+	}
 	if err := checkRequired(in, m.Decisions); err != nil {
 		return nil, err
 	}
-	switch in.Settings.Mutable {
-	case "no", "auto", "yes":
-	default:
-		return nil, fmt.Errorf("merge %ss: Mutable=%s is not supported yet", in.Class, in.Settings.Mutable)
+	m.Shadows = findShadows(in, m.Names, accepted)
+	if in.Strict {
+		if err := checkStrict(in, candidates); err != nil {
+			return nil, err
+		}
 	}
-	if in.Settings.ImagePolicy != "" {
-		return nil, fmt.Errorf("merge %ss: ImagePolicy=%s cannot be enforced yet", in.Class, in.Settings.ImagePolicy)
+	for _, h := range in.Hierarchies {
+		m.Hierarchies = append(m.Hierarchies, h.Path)
 	}
 	if len(m.Names) == 0 && in.Settings.Mutable == "no" {
 		return m, nil
@@ -122,20 +188,46 @@ func PlanMerge(in MergeInput) (*Merge, error) {
 		if err != nil {
 			return nil, err
 		}
-		if overlay == nil {
-			continue
+		if at := mutableDirectory(in.Settings.Mutable, h, overlay); at != "" {
+			mutable[h.Path] = at
 		}
-		if overlay.Upper != "" {
-			mutable[h.Path] = h.Mutable.Path
+		if overlay != nil {
+			m.Overlays = append(m.Overlays, *overlay)
 		}
-		m.Overlays = append(m.Overlays, *overlay)
 	}
-	origin, err := encodeOrigin(in.Settings.Mutable, mutable, accepted)
+	origin, err := encodeOrigin(in.Settings.Mutable, mutable, in.MountOptions, accepted)
 	if err != nil {
 		return nil, err
 	}
 	m.Origin = origin
 	return m, nil
+}
+
+// mutableDirectory is what systemd writes into "origin" for a hierarchy: where writes go or what is imported, "" for
+// nothing.
+func mutableDirectory(mode string, h extension.Hierarchy, o *Overlay) string {
+	switch mode {
+	case "ephemeral", "ephemeral-import":
+		// A constant in systemd 262, whatever the class, and not the real directory.
+		return "/run/systemd/sysext/" + extension.MutableName(h.Path)
+	case "import":
+		if h.Mutable != nil {
+			return h.Mutable.Path
+		}
+	case "auto", "yes":
+		if o != nil && o.Upper != "" {
+			return mutablePath(h)
+		}
+	}
+	return ""
+}
+
+// mutablePath is where the mutable directory of a hierarchy is, or is to be made.
+func mutablePath(h extension.Hierarchy) string {
+	if h.Mutable != nil {
+		return h.Mutable.Path
+	}
+	return h.MutablePath
 }
 
 // compareNames orders by version; names that compare as equal (a_2, a2) by
@@ -148,21 +240,25 @@ func compareNames(a, b string) int {
 }
 
 func decide(in MergeInput, c Candidate) Decision {
-	d := Decision{Class: in.Class, Name: c.Name, Path: c.Path, Protection: "none", Signature: "none"}
-	if c.Dissected != nil {
-		d.RootHash = fmt.Sprintf("%x", c.Dissected.RootHash)
-		if c.Dissected.Hash != nil {
-			d.Protection = "verity"
-		}
-		if c.Dissected.Signature != nil {
-			d.Signature = "not checked"
-		}
+	d := Decision{Class: in.Class, Name: c.Name, Path: c.Path, Protection: "none", Signature: NoSignature, SignatureNote: c.SignatureNote}
+	if hash := c.RootHash(); len(hash) > 0 {
+		d.RootHash = fmt.Sprintf("%x", hash)
+	}
+	if c.Use.Verity {
+		d.Protection = "verity"
+	}
+	if c.Signature != "" {
+		d.Signature = c.Signature
 	}
 	switch {
 	case c.Problem != "":
 		d.Reason = c.Problem
 	case c.Failure != "":
 		d.Reason = c.Failure
+	case in.Force && c.NoRelease == "":
+		d.Accepted, d.Reason = true, "forced"
+	case in.Force:
+		d.Accepted, d.Reason = true, "forced, although "+c.NoRelease
 	case c.Release == nil:
 		d.Reason = c.NoRelease
 	default:
@@ -170,6 +266,17 @@ func decide(in MergeInput, c Candidate) Decision {
 		d.Accepted, d.Reason = match.Accepted, match.Reason
 	}
 	return d
+}
+
+// checkStrict refuses what systemd refuses as a whole: an image that cannot be opened.
+func checkStrict(in MergeInput, candidates map[string]Candidate) error {
+	for _, name := range slices.Sorted(maps.Keys(candidates)) {
+		c := candidates[name]
+		if reason := cmp.Or(c.Problem, c.Failure); reason != "" {
+			return fmt.Errorf("read metadata of image %s: %s", name, reason)
+		}
+	}
+	return nil
 }
 
 // leaveOutDoubles keeps, of several links to one directory, the newest name: the
@@ -184,7 +291,7 @@ func leaveOutDoubles(decisions []Decision, candidates map[string]Candidate) {
 	for i := len(decisions) - 1; i >= 0; i-- {
 		d := &decisions[i]
 		c := candidates[d.Name]
-		if !d.Accepted || c.Type != extension.Directory {
+		if !d.Accepted || !c.Type.IsTree() {
 			continue
 		}
 		same := directory{c.MountID, c.Inode, c.HandleType, string(c.Handle)}
@@ -201,7 +308,7 @@ func checkRequired(in MergeInput, decisions []Decision) error {
 		i := slices.IndexFunc(decisions, func(d Decision) bool { return d.Name == name })
 		if i < 0 {
 			return &RequiredError{Class: in.Class, Name: name, Reason: "it was not found in " +
-				strings.Join(extension.SearchPath(in.Class), ", ")}
+				strings.Join(extension.SearchPath(in.Class, in.Host.Initrd), ", ")}
 		}
 		if d := decisions[i]; !d.Accepted {
 			return &RequiredError{Class: in.Class, Name: name, Path: d.Path, Reason: d.Reason}
@@ -225,42 +332,107 @@ func (e *RequiredError) Error() string {
 	return text
 }
 
+// writableOptions are systemd's for overlays that take writes: so the upper directory can be used again, also with other
+// layers (systemd issue 37245).
+const writableOptions = "redirect_dir=on,noatime,metacopy=off,index=off"
+
 // planOverlay lays out one hierarchy; nil means that nothing is mounted there.
 func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h extension.Hierarchy) (*Overlay, error) {
+	mode := in.Settings.Mutable
 	o := &Overlay{Hierarchy: h.Path, Target: in.RootPath + h.Resolved, Permissions: h.Permissions}
 	for _, name := range slices.Backward(names) {
 		if layer := accepted[name].Content[h.Path]; layer != "" {
-			o.Layers = append(o.Layers, layer)
+			o.Layers, o.Sources = append(o.Layers, layer), append(o.Sources, name)
 		}
 	}
-	if in.Settings.Mutable == "no" && len(o.Layers) == 0 {
+	if mode == "no" && len(o.Layers) == 0 {
 		return nil, nil
 	}
 	if h.Problem != "" {
 		return nil, fmt.Errorf("merge %ss into %s: %s", in.Class, h.Path, h.Problem)
 	}
-	if in.Settings.Mutable == "yes" && h.Mutable == nil {
-		return nil, fmt.Errorf("merge %ss: Mutable=yes: %s is missing, and creating it is not supported yet",
-			in.Class, "/var/lib/extensions.mutable/"+extension.MutableName(h.Path))
+	if err := o.planWrites(in, h); err != nil {
+		return nil, err
 	}
-	isUpper := false
-	if in.Settings.Mutable != "no" && h.Mutable != nil {
-		if h.Mutable.Problem != "" {
-			return nil, fmt.Errorf("merge %ss: mutable directory %s: %s", in.Class, h.Mutable.Path, h.Mutable.Problem)
-		}
-		isUpper = h.Mutable.IsHost
-		work := path.Join(path.Dir(h.Mutable.Path), ".systemd-"+extension.MutableName(h.Path)+"-workdir")
-		o.Upper, o.Work = in.RootPath+h.Mutable.Path, in.RootPath+work
-		o.WorkInside = strings.TrimPrefix(work, "/")
-	}
+	isUpper := o.Upper != "" && h.Mutable != nil && h.Mutable.IsHost
 	if h.Exists && !h.Empty && !isUpper {
-		o.Layers = append(o.Layers, o.Target)
+		o.Layers, o.Sources = append(o.Layers, o.Target), append(o.Sources, FromHost)
 		o.Backing = h.Backing
 	}
-	if o.Upper == "" && len(o.Layers) == 0 {
+	if !o.TakesWrites() && len(o.Layers) == 0 {
 		// Nothing but metadata: the kernel takes no such overlay, and nobody would
 		// gain from one. systemd 262 tries, and fails as a whole.
 		return nil, nil
 	}
+	if in.KeepTimes {
+		o.ModifiedUSec = h.ModifiedUSec
+	}
+	o.planAttributes(in)
 	return o, nil
+}
+
+// TakesWrites reports whether the overlay has an upper directory.
+func (o *Overlay) TakesWrites() bool { return o.Upper != "" || o.Ephemeral }
+
+// planWrites says where writes go, and what is imported, as the mode has it.
+func (o *Overlay) planWrites(in MergeInput, h extension.Hierarchy) error {
+	m := h.Mutable
+	problem := func(text string) error {
+		return fmt.Errorf("merge %ss: mutable directory %s: %s", in.Class, mutablePath(h), text)
+	}
+	if in.Settings.Mutable != "no" && in.Settings.Mutable != "ephemeral" && m != nil && m.Problem != "" {
+		return problem(m.Problem)
+	}
+	switch in.Settings.Mutable {
+	case "no":
+	case "auto", "yes":
+		if m == nil && in.Settings.Mutable == "auto" {
+			return nil
+		}
+		if m != nil && m.WriteProblem != "" {
+			return problem(m.WriteProblem)
+		}
+		work := path.Join(path.Dir(mutablePath(h)), ".systemd-"+extension.MutableName(h.Path)+"-workdir")
+		o.Upper, o.Work = in.RootPath+mutablePath(h), in.RootPath+work
+		o.WorkInside, o.MakeUpper = strings.TrimPrefix(work, "/"), m == nil
+	case "ephemeral":
+		o.Ephemeral = true
+	case "import", "ephemeral-import":
+		o.Ephemeral = in.Settings.Mutable == "ephemeral-import"
+		if m == nil {
+			return nil
+		}
+		if m.IsHost {
+			return problem("it is " + h.Path + " itself, which cannot be imported into itself")
+		}
+		o.Layers = append([]string{in.RootPath + m.Path}, o.Layers...)
+		o.Sources = append([]string{FromImport}, o.Sources...)
+	default:
+		return fmt.Errorf("merge %ss: Mutable=%s is no mode", in.Class, in.Settings.Mutable)
+	}
+	return nil
+}
+
+// planAttributes sets the flags of the mount, which are systemd's.
+func (o *Overlay) planAttributes(in MergeInput) {
+	o.Attributes = mountapi.NoDev
+	if in.Class == osrelease.ClassConfext {
+		o.Attributes |= mountapi.NoSUID | mountapi.NoExec
+	}
+	if in.NoExec != nil {
+		o.Attributes &^= mountapi.NoExec
+		if *in.NoExec {
+			o.Attributes |= mountapi.NoExec
+		}
+	}
+	text := in.MountOptions
+	if text == "" && o.TakesWrites() {
+		text = writableOptions
+	}
+	options, attributes := mountapi.ParseOptions(text)
+	o.Options = options
+	o.Attributes |= attributes
+	if !o.TakesWrites() {
+		o.Attributes |= mountapi.ReadOnly
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/preroot/preroot/internal/ddi"
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
 )
 
@@ -33,6 +34,7 @@ func verityImage(class osrelease.Class, name string, rootHash []byte) Candidate 
 	c := directoryImage(class, name)
 	c.Path += ".raw"
 	c.Type = extension.Raw
+	c.Use.Verity = true
 	c.Dissected = &ddi.Image{Kind: ddi.KindGPT, Data: &ddi.Area{}, Hash: &ddi.Area{}, RootHash: rootHash}
 	return c
 }
@@ -103,7 +105,8 @@ func TestPlanMergeModes(t *testing.T) {
 	separate := &extension.MutableDirectory{Path: base}
 	moved := &extension.MutableDirectory{Path: "/data/upper etc"}
 	host := &extension.MutableDirectory{Path: "/etc", IsHost: true}
-	broken := &extension.MutableDirectory{Path: base, Problem: "it has mode 0700, ought to have mode 0755"}
+	broken := &extension.MutableDirectory{Path: base, WriteProblem: "it has mode 0700, ought to have mode 0755"}
+	useless := &extension.MutableDirectory{Path: base, Problem: "it is not a directory"}
 	for name, c := range map[string]struct {
 		mode    string
 		mutable *extension.MutableDirectory
@@ -114,6 +117,8 @@ func TestPlanMergeModes(t *testing.T) {
 		upper, work, file string
 		backing           string
 		dirs              string // the value of mutableDirs
+		makeUpper         bool
+		ephemeral         bool
 		fails             string
 	}{
 		"no":                               {mode: "no", names: []string{"a"}, layers: "/ws/a /sysroot/etc", backing: "254:0"},
@@ -139,16 +144,27 @@ func TestPlanMergeModes(t *testing.T) {
 		"yes without extension": {mode: "yes", mutable: separate, layers: "/sysroot/etc", backing: "254:0",
 			upper: "/sysroot" + base, work: "/sysroot/var/lib/extensions.mutable/.systemd-etc-workdir",
 			file: "var/lib/extensions.mutable/.systemd-etc-workdir", dirs: base},
-		"yes without directory":  {mode: "yes", names: []string{"a"}, fails: base + " is missing"},
-		"yes, broken":            {mode: "yes", mutable: broken, fails: "0700"},
-		"import":                 {mode: "import", names: []string{"a"}, fails: "Mutable=import is not supported yet"},
-		"ephemeral":              {mode: "ephemeral", fails: "Mutable=ephemeral is not supported yet"},
-		"a mode that is none":    {mode: "", names: []string{"a"}, fails: "Mutable= is not supported yet"},
-		"ephemeral-import, none": {mode: "ephemeral-import", fails: "not supported yet"},
+		"yes without directory": {mode: "yes", names: []string{"a"}, layers: "/ws/a /sysroot/etc", backing: "254:0",
+			upper: "/sysroot" + base, work: "/sysroot/var/lib/extensions.mutable/.systemd-etc-workdir",
+			file: "var/lib/extensions.mutable/.systemd-etc-workdir", dirs: base, makeUpper: true},
+		"yes, broken":    {mode: "yes", mutable: broken, fails: "0700"},
+		"yes, useless":   {mode: "yes", mutable: useless, fails: "it is not a directory"},
+		"import":         {mode: "import", mutable: separate, names: []string{"a"}, layers: "/sysroot" + base + " /ws/a /sysroot/etc", backing: "254:0", dirs: base},
+		"import broken":  {mode: "import", mutable: broken, names: []string{"a"}, layers: "/sysroot" + base + " /ws/a /sysroot/etc", backing: "254:0", dirs: base},
+		"import useless": {mode: "import", mutable: useless, names: []string{"a"}, fails: "it is not a directory"},
+		"import nothing": {mode: "import", names: []string{"a"}, layers: "/ws/a /sysroot/etc", backing: "254:0"},
+		"import itself":  {mode: "import", mutable: host, fails: "cannot be imported into itself"},
+		"ephemeral": {mode: "ephemeral", mutable: useless, layers: "/sysroot/etc", backing: "254:0",
+			dirs: "/run/systemd/sysext/etc", ephemeral: true},
+		"ephemeral-import": {mode: "ephemeral-import", mutable: separate, names: []string{"a"}, layers: "/sysroot" + base + " /ws/a /sysroot/etc",
+			backing: "254:0", dirs: "/run/systemd/sysext/etc", ephemeral: true},
+		"ephemeral-import, none":   {mode: "ephemeral-import", layers: "/sysroot/etc", backing: "254:0", dirs: "/run/systemd/sysext/etc", ephemeral: true},
+		"ephemeral-import, itself": {mode: "ephemeral-import", mutable: host, fails: "cannot be imported into itself"},
+		"a mode that is none":      {mode: "", names: []string{"a"}, fails: "Mutable= is no mode"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hierarchy := etc()
-			hierarchy.Mutable = c.mutable
+			hierarchy.Mutable, hierarchy.MutablePath = c.mutable, base
 			m, err := PlanMerge(confextInput(c.mode, hierarchy, c.names...))
 			if c.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), c.fails) {
@@ -170,8 +186,18 @@ func TestPlanMergeModes(t *testing.T) {
 			}
 			o := m.Overlays[0]
 			if strings.Join(o.Layers, " ") != c.layers || o.Upper != c.upper || o.Work != c.work || o.WorkInside != c.file ||
-				o.Backing != c.backing || o.Target != "/sysroot/etc" || o.Hierarchy != "/etc" || o.Permissions != 0o755 {
+				o.Backing != c.backing || o.Target != "/sysroot/etc" || o.Hierarchy != "/etc" || o.Permissions != 0o755 ||
+				o.MakeUpper != c.makeUpper || o.Ephemeral != c.ephemeral {
 				t.Errorf("%+v", o)
+			}
+			wantAttributes, wantOptions := mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec, 0
+			if c.upper != "" || c.ephemeral {
+				wantAttributes, wantOptions = wantAttributes|mountapi.NoATime, 3
+			} else {
+				wantAttributes |= mountapi.ReadOnly
+			}
+			if o.Attributes != wantAttributes || len(o.Options) != wantOptions {
+				t.Errorf("attributes %#x, options %v", o.Attributes, o.Options)
 			}
 			want := map[string]any{"mode": c.mode}
 			if c.dirs != "" {
@@ -351,7 +377,8 @@ func TestPlanMergeRequiredAndMissing(t *testing.T) {
 		}
 	}
 	// What is required stands above what is set: the reason that can be mended is told.
-	in := confextInput("ephemeral", etc())
+	in := confextInput("yes", etc())
+	in.Hierarchies[0].Mutable = &extension.MutableDirectory{Problem: "it is not a directory"}
 	in.Required = []string{"gone"}
 	var required *RequiredError
 	if _, err := PlanMerge(in); !errors.As(err, &required) {
@@ -362,28 +389,20 @@ func TestPlanMergeRequiredAndMissing(t *testing.T) {
 	mustMerge(t, in)
 }
 
-func TestPlanMergeRefusesAnImagePolicy(t *testing.T) {
-	in := confextInput("no", etc())
-	in.Settings.ImagePolicy = "root=signed+absent"
-	if _, err := PlanMerge(in); err == nil || !strings.Contains(err.Error(), "ImagePolicy=root=signed+absent cannot be enforced yet") {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestPlanMergeSaysHowImagesAreProtected(t *testing.T) {
 	hash := []byte{0xab, 0xcd}
 	in := confextInput("no", etc(), "dir")
 	signed := verityImage(in.Class, "signed", hash)
-	signed.Dissected.Signature = &ddi.Area{}
+	signed.Signature = SignatureByUser
 	plain := verityImage(in.Class, "plain", nil)
-	plain.Dissected.Hash = nil
+	plain.Dissected.Hash, plain.Use.Verity = nil, false
 	in.Candidates = append(in.Candidates, signed, verityImage(in.Class, "unsigned", hash), plain)
 	want := map[string][3]string{
 		"dir": {"", "none", "none"}, "plain": {"", "none", "none"},
-		"signed": {"abcd", "verity", "not checked"}, "unsigned": {"abcd", "verity", "none"},
+		"signed": {"abcd", "verity", "accepted by a certificate"}, "unsigned": {"abcd", "verity", "none"},
 	}
 	for _, d := range mustMerge(t, in).Decisions {
-		if got := [3]string{d.RootHash, d.Protection, d.Signature}; got != want[d.Name] {
+		if got := [3]string{d.RootHash, d.Protection, string(d.Signature)}; got != want[d.Name] {
 			t.Errorf("%s: %q", d.Name, got)
 		}
 	}

@@ -13,7 +13,8 @@ type origin struct {
 		Mode string            `json:"mode"`
 		Dirs map[string]string `json:"mutableDirs,omitempty"`
 	} `json:"mutable"`
-	Extensions map[string]any `json:"extensions,omitempty"`
+	MountOptions string         `json:"mountOptions,omitempty"`
+	Extensions   map[string]any `json:"extensions,omitempty"`
 }
 
 // verifiedEntry identifies an image by its root hash, whoever checked that.
@@ -37,15 +38,15 @@ type fileHandle struct {
 	Handle string `json:"handle"`
 }
 
-func encodeOrigin(mode string, mutable map[string]string, accepted map[string]Candidate) ([]byte, error) {
+func encodeOrigin(mode string, mutable map[string]string, mountOptions string, accepted map[string]Candidate) ([]byte, error) {
 	var o origin
-	o.Mutable.Mode, o.Mutable.Dirs = mode, mutable
+	o.Mutable.Mode, o.Mutable.Dirs, o.MountOptions = mode, mutable, mountOptions
 	if len(accepted) > 0 {
 		o.Extensions = make(map[string]any, len(accepted))
 	}
 	for name, c := range accepted {
-		if c.Dissected != nil && len(c.Dissected.RootHash) > 0 {
-			o.Extensions[name] = verifiedEntry{Path: c.Path, VerityHash: fmt.Sprintf("%x", c.Dissected.RootHash)}
+		if hash := c.RootHash(); len(hash) > 0 {
+			o.Extensions[name] = verifiedEntry{Path: c.Path, VerityHash: fmt.Sprintf("%x", hash)}
 			continue
 		}
 		entry := fileEntry{Path: c.Path, MountID: c.MountID, Created: c.CreatedUSec, Modified: c.ModifiedUSec}

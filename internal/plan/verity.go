@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/preroot/preroot/internal/blockdev"
-	"github.com/preroot/preroot/internal/ddi"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/veritytable"
 )
@@ -54,15 +53,15 @@ func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device) (*Verity
 // PlanImageVerity makes the table for an image whose data and hash areas are
 // the loop devices "major:minor" given. Damage makes reads fail, as systemd has it:
 // one bad image must not end the machine.
-func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash string) (*Verity, error) {
-	if want, _ := veritytable.DigestSize(s.Algorithm); len(image.RootHash) != want {
-		return nil, fmt.Errorf("its root hash has %d bytes, %s needs %d", len(image.RootHash), s.Algorithm, want)
+func PlanImageVerity(rootHash []byte, s *veritytable.Superblock, data, hash string) (*Verity, error) {
+	if want, _ := veritytable.DigestSize(s.Algorithm); len(rootHash) != want {
+		return nil, fmt.Errorf("its root hash has %d bytes, %s needs %d", len(rootHash), s.Algorithm, want)
 	}
 	g, err := s.Geometry(0)
 	if err != nil {
 		return nil, err
 	}
-	name := imageDeviceName(data, image.RootHash)
+	name := imageDeviceName(data, rootHash)
 	return &Verity{
 		Name: name,
 		UUID: veritytable.DeviceUUID(s.UUID, name),
@@ -71,7 +70,7 @@ func PlanImageVerity(image *ddi.Image, s *veritytable.Superblock, data, hash str
 			DataDevice: data,
 			HashDevice: hash,
 			StartBlock: g.StartBlock,
-			RootHash:   image.RootHash,
+			RootHash:   rootHash,
 		},
 		Probe: Probe{Blocks: s.SampleBlocks()},
 	}, nil

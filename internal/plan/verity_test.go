@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/preroot/preroot/internal/blockdev"
-	"github.com/preroot/preroot/internal/ddi"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/veritytable"
 )
@@ -58,7 +57,7 @@ func TestPlanImageVerity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := PlanImageVerity(&ddi.Image{RootHash: root}, superblock(c.algorithm), "7:12", "7:1")
+		v, err := PlanImageVerity(root, superblock(c.algorithm), "7:12", "7:1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +72,7 @@ func TestPlanImageVerity(t *testing.T) {
 			t.Errorf("%s, %s", v.Name, v.UUID)
 		}
 		// A machine has at most 2^20 loop devices.
-		long, err := PlanImageVerity(&ddi.Image{RootHash: root}, superblock(c.algorithm), "7:1048575", "7:1")
+		long, err := PlanImageVerity(root, superblock(c.algorithm), "7:1048575", "7:1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +102,7 @@ func TestPlanImageVerityRefuses(t *testing.T) {
 		}
 		s := superblock("sha256")
 		c.change(s)
-		if v, err := PlanImageVerity(&ddi.Image{RootHash: root}, s, "7:0", "7:1"); err == nil {
+		if v, err := PlanImageVerity(root, s, "7:0", "7:1"); err == nil {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

@@ -3,6 +3,8 @@
 package guesttests
 
 import (
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/preroot/preroot/internal/vmtest"
@@ -20,6 +22,11 @@ func TestGuests(t *testing.T) {
 	list, err := Packages(tools)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// For work on one package; scripts/test runs all.
+	if only := os.Getenv("PREROOT_GUEST_PACKAGE"); only != "" {
+		list = slices.DeleteFunc(list, func(p vmtest.GuestPackage) bool { return p.Path != only })
+		t.Logf("only the tests of %s", only)
 	}
 	tests, err := vmtest.BuildGuestTests(t.Context(), t.TempDir(), list)
 	if err != nil {

@@ -3,8 +3,9 @@
 //
 //	PREROOT_TESTBED=DIR go test -tags vm -v ./internal/vmtest/guesttests
 //
-// Choose with -run 'TestGuests/forky/internal/devmapper/TestName'; the others
-// are still run in the guest, since one boot serves all.
+// Choose with PREROOT_GUEST_PACKAGE=internal/devmapper, or what is shown with
+// -run 'TestGuests/forky/internal/devmapper/TestName'; the others
+// are still run in the guest then, since one boot serves all.
 package guesttests
 
 import (
@@ -89,6 +90,15 @@ var packages = []struct {
 			// The judges, with the libraries that they open at run time.
 			"/usr/bin/systemd-confext", "/usr/bin/systemd-sysext",
 			"/usr/lib/x86_64-linux-gnu/libblkid.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1",
+			"/usr/lib/x86_64-linux-gnu/libcryptsetup.so.12", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+			"/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+		},
+	},
+	{
+		path:    "applets/merge",
+		modules: []string{"loop", "dm-verity", "overlay", "erofs"},
+		programs: []string{
+			"/usr/bin/systemd-confext", "/usr/lib/x86_64-linux-gnu/libblkid.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1",
 			"/usr/lib/x86_64-linux-gnu/libcryptsetup.so.12", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
 			"/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
 		},

@@ -1,0 +1,106 @@
+// Package merge is the applet that replaces systemd-confext(8) and systemd-sysext(8): status, merge, unmerge,
+// refresh and list, with their options, output and exit codes (systemd 262), and plan and explain, which are
+// ours.
+//
+// It parses what was typed and prints what came out. What an extension is, what becomes of it, and how it is
+// mounted is the business of packages below internal/.
+package merge
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"github.com/preroot/preroot/internal/observe"
+	"github.com/preroot/preroot/internal/osrelease"
+)
+
+// session is one call of the applet.
+type session struct {
+	options
+	class          osrelease.Class
+	program        string
+	stdout, stderr io.Writer
+	getenv         func(string) string
+}
+
+// Main runs the applet; arguments[0] is the name it was called by. It returns 0, also when there was nothing to do, or 1.
+func Main(arguments []string) int {
+	s := &session{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	if os.Getpid() == 1 {
+		// The kernel hands words of its command line that it does not know to PID 1 as environment.
+		s.getenv = func(string) string { return "" }
+	}
+	return s.run(arguments)
+}
+
+func (s *session) run(arguments []string) int {
+	s.program = path.Base(arguments[0])
+	s.class = classOf(s.program)
+	text, err := s.parse(arguments[1:])
+	if err != nil {
+		s.complain(err)
+		return 1
+	}
+	if text != "" {
+		fmt.Fprint(s.stdout, text)
+		return 0
+	}
+	action := actions[s.command]
+	if err := action(s); err != nil {
+		s.complain(err)
+		return 1
+	}
+	return 0
+}
+
+// complain prints an error, each of several on a line of its own.
+func (s *session) complain(err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			s.complain(one)
+		}
+		return
+	}
+	fmt.Fprintf(s.stderr, "%s\n", err)
+}
+
+// say prints a message as systemd does, on standard error.
+func (s *session) say(format string, arguments ...any) {
+	fmt.Fprintf(s.stderr, format+"\n", arguments...)
+}
+
+// classOf is the class that a name of the program stands for; "merge" has --class=.
+func classOf(program string) osrelease.Class {
+	switch program {
+	case "systemd-sysext", "sysext":
+		return osrelease.ClassSysext
+	}
+	return osrelease.ClassConfext
+}
+
+// actions are the commands by what is typed.
+var actions = map[string]func(*session) error{
+	"status":  (*session).status,
+	"list":    (*session).list,
+	"merge":   func(s *session) error { return s.change((*change).merge) },
+	"refresh": func(s *session) error { return s.change((*change).refresh) },
+	"unmerge": func(s *session) error { return s.change((*change).unmerge) },
+	"plan":    (*session).plan,
+	"explain": (*session).explain,
+}
+
+var errPrivileges = failf("Need to be privileged.")
+
+// checkPrivileges asks for what mounting takes.
+func checkPrivileges() error {
+	may, err := observe.MayMount()
+	if err == nil && !may {
+		err = errPrivileges
+	}
+	return err
+}
+
+// failf makes an error that is a message of systemd's, which are whole sentences.
+func failf(format string, arguments ...any) error { return fmt.Errorf(format, arguments...) }

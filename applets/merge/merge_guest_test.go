@@ -1,0 +1,279 @@
+//go:build guest
+
+package merge
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/mountapi"
+)
+
+const skipping = "Skipping extension refresh because no change was found, use --always-refresh=yes to always do a refresh.\n"
+
+// The same call, the same words, the same result, with the real program before and after ours.
+func TestMergeLikeSystemd(t *testing.T) {
+	w := newWorld(t)
+	type step struct{ command, output string }
+	run := func(call func(...string) string) {
+		for _, s := range []step{
+			{"status", "HIERARCHY EXTENSIONS SINCE\n/srv/etc  -          -\n"},
+			{"list", "No OS extensions found.\n"},
+			{"refresh", "No extensions found.\n"},
+			{"merge", "No extensions found.\n"},
+			{"unmerge", ""},
+		} {
+			w.is(call(s.command), s.output)
+		}
+		w.add("one")
+		w.add("two")
+		w.is(call("merge"), "Using extensions 'one', 'two'.\nMerged extensions into '/srv/etc'.\n")
+		w.is(w.read("both")+" "+w.read("one")+" "+w.read("base"), "two one host")
+		w.has(call("status"), "/srv/etc  one        ")
+		w.has(call("list", "--no-legend"), "one directory /var/lib/confexts/one ")
+		w.is(call("refresh"), skipping)
+		w.add("a_new")
+		w.is(call("refresh"), "Using extensions 'a_new', 'one', 'two'.\nUnmerged '/srv/etc'.\nMerged extensions into '/srv/etc'.\n")
+		w.is(call("refresh", "--always-refresh=yes"), "Using extensions 'a_new', 'one', 'two'.\nUnmerged '/srv/etc'.\nMerged extensions into '/srv/etc'.\n")
+		w.is(call("unmerge"), "Unmerged '/srv/etc'.\n")
+		w.is(w.read("both")+" "+w.read("one"), "host missing")
+		for _, name := range []string{"one", "two", "a_new"} {
+			w.check(os.RemoveAll(filepath.Join(confexts, name)))
+		}
+	}
+	quiet := func(call func(...string) string) func(...string) string {
+		// Notes about hidden files are ours alone.
+		return func(arguments ...string) string {
+			var lines strings.Builder
+			for line := range strings.Lines(call(arguments...)) {
+				if !strings.HasPrefix(line, "Note: ") {
+					lines.WriteString(line)
+				}
+			}
+			return lines.String()
+		}
+	}
+	run(w.theirs)
+	run(quiet(w.ours))
+}
+
+// Each takes over what the other has merged.
+func TestTakeOver(t *testing.T) {
+	w := newWorld(t)
+	w.add("one")
+	for _, pair := range [][2]func(...string) string{{w.ours, w.theirs}, {w.theirs, w.ours}} {
+		first, second := pair[0], pair[1]
+		for _, mode := range []string{"no", "yes", "auto", "import", "ephemeral", "ephemeral-import"} {
+			option := "--mutable=" + mode
+			w.has(first("merge", option), "Merged extensions into '/srv/etc'.")
+			origin, _ := os.ReadFile("/srv/etc/.systemd-confext/origin")
+			output := second("refresh", option)
+			if output != skipping {
+				again, _ := os.ReadFile("/srv/etc/.systemd-confext/origin")
+				t.Errorf("%s: %s\n%s\n%s", mode, output, origin, again)
+			}
+			w.is(first("refresh", option), skipping)
+			w.has(second("status", "--json=short"), `[{"hierarchy":"/srv/etc","extensions":["one"],"since":`)
+			w.has(second("refresh", option, "--always-refresh=yes"), "Merged extensions into '/srv/etc'.")
+			w.is(w.read("both")+" "+w.read("base"), "one host")
+			work, _ := os.ReadFile("/srv/etc/.systemd-confext/work_dir")
+			if mode != "no" && mode != "import" && mode != "auto" {
+				w.write("/srv/etc/written", "x")
+			}
+			w.is(first("unmerge"), "Unmerged '/srv/etc'.\n")
+			w.is(w.read("both"), "host")
+			if mountapi.IsMountPoint("/srv/etc") {
+				t.Fatal("something is left")
+			}
+			// systemd 262 leaves work directories, its own as well. Ours go with the next merge of ours at the latest.
+			left, _ := filepath.Glob("/var/lib/extensions.mutable/.systemd-*")
+			if len(left) > 2 {
+				t.Errorf("%s: work directories are left: %q, work_dir %q", mode, left, work)
+			}
+		}
+		w.ours("merge", "--mutable=yes")
+		w.ours("unmerge")
+		if left, _ := filepath.Glob("/var/lib/extensions.mutable/.systemd-*"); len(left) != 0 {
+			t.Errorf("work directories are left: %q", left)
+		}
+		w.check(os.RemoveAll("/var/lib/extensions.mutable"))
+	}
+}
+
+// No path is missing at any moment of many refreshes. systemd's own refresh has gaps; how many is printed.
+func TestRefreshWithoutGap(t *testing.T) {
+	w := newWorld(t)
+	w.add("one")
+	for _, mode := range []string{"no", "yes"} {
+		w.ours("merge", "--mutable="+mode)
+		count := func(refreshes int, refresh func(...string) string) (gaps, reads int64) {
+			var stop atomic.Bool
+			done := make(chan bool)
+			go func() {
+				for !stop.Load() {
+					reads++
+					text, err := os.ReadFile("/srv/etc/one")
+					names, listed := os.ReadDir("/srv/etc")
+					if err != nil || string(text) != "one\n" || listed != nil || len(names) < 3 {
+						gaps++
+					}
+				}
+				done <- true
+			}()
+			for range refreshes {
+				w.has(refresh("refresh", "--always-refresh=yes", "--mutable="+mode), "Merged extensions into")
+			}
+			stop.Store(true)
+			<-done
+			return gaps, reads
+		}
+		gaps, reads := count(200, w.ours)
+		t.Logf("mode %s: ours: %d gaps in %d reads during 200 refreshes", mode, gaps, reads)
+		if gaps > 0 {
+			t.Errorf("a path was missing %d times", gaps)
+		}
+		gaps, reads = count(20, w.theirs)
+		t.Logf("mode %s: systemd: %d gaps in %d reads during 20 refreshes", mode, gaps, reads)
+		w.ours("unmerge")
+	}
+}
+
+// A mount below the hierarchy, such as a machine-id, goes along with all changes.
+func TestSubmountsAreKept(t *testing.T) {
+	w := newWorld(t)
+	w.add("one")
+	w.write("/srv/etc/machine-id", "uninitialized\n")
+	w.write("/run/machine-id", "abc\n")
+	w.check(unix.Mount("/run/machine-id", "/srv/etc/machine-id", "", unix.MS_BIND, ""))
+	check := func() {
+		t.Helper()
+		w.is(w.read("machine-id"), "abc")
+		if count := len(mountsAt(t, "/srv/etc/machine-id")); count != 1 {
+			t.Errorf("%d mounts", count)
+		}
+	}
+	for _, mode := range []string{"no", "ephemeral"} {
+		w.ours("merge", "--mutable="+mode)
+		check()
+		w.ours("refresh", "--always-refresh=yes", "--mutable="+mode)
+		check()
+		w.theirs("refresh", "--always-refresh=yes", "--mutable="+mode)
+		check()
+		w.ours("refresh", "--always-refresh=yes", "--mutable="+mode)
+		check()
+		w.ours("unmerge")
+		check()
+	}
+	// A mount without a place in what is to be merged: nothing changes.
+	w.ours("merge")
+	w.add("two", "place")
+	w.ours("refresh")
+	w.check(unix.Mount("/run/machine-id", "/srv/etc/place", "", unix.MS_BIND, ""))
+	// It leaves the search path, and stays the layer that it is.
+	w.check(os.Rename(confexts+"/two", confexts+"/.sysupdate.two"))
+	output, err := w.try("refresh")
+	if err == nil {
+		t.Error("refreshed")
+	}
+	w.has(output, "keep the mount on place: nothing merged has a place for it")
+	w.is(w.read("place")+" "+w.read("two"), "abc two")
+	w.check(unix.Unmount("/srv/etc/place", 0))
+}
+
+func mountsAt(t *testing.T, target string) []string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); fields[4] == target {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// A bad image is left out, with its name and the reason; --strict and Require= make it a failure before anything changes.
+func TestOneBadImage(t *testing.T) {
+	w := newWorld(t)
+	w.add("good")
+	w.write(confexts+"/junk.raw", strings.Repeat("junk", 4096))
+	output := w.ours("merge")
+	w.has(output, "Ignoring extension 'junk': neither a partition table nor a known file system\n")
+	w.has(output, "Using extensions 'good'.\n")
+	w.add("later")
+	output, err := w.try("refresh", "--strict")
+	if err == nil || w.read("later") != "missing" || w.read("good") != "good" {
+		t.Errorf("%v: %s", err, output)
+	}
+	w.has(output, "read metadata of image junk: neither a partition table")
+	w.write("/usr/lib/preroot.conf", "[ConfExt]\nRequire=junk\n")
+	defer os.Remove("/usr/lib/preroot.conf")
+	output, err = w.try("refresh")
+	if err == nil || w.read("later") != "missing" {
+		t.Errorf("%v: %s", err, output)
+	}
+	w.has(output, `required confext "junk" cannot be merged: neither a partition table`)
+}
+
+// More images than systemd can name in one option string, and names that it cannot write.
+func TestManyAndOddNames(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{`back\slash`, "co:lon", "com,ma", "ünï", "a b"} {
+		w.add(name)
+	}
+	for i := range 400 {
+		w.add("extension-with-a-rather-long-name-" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26))
+	}
+	w.has(w.ours("merge"), "Merged extensions into '/srv/etc'.")
+	for _, name := range []string{`back\slash`, "co:lon", "com,ma", "ünï", "a b"} {
+		w.is(w.read(name), name)
+	}
+	output := w.ours("refresh")
+	w.has(output, skipping)
+	w.has(output, "Note: 394 more files are hidden, plan lists them\n")
+}
+
+func TestPlanAndExplain(t *testing.T) {
+	w := newWorld(t)
+	w.add("00-default", "conf.d/x")
+	w.add("site", "conf.d/x")
+	w.add("fedora")
+	w.write(confexts+"/fedora/etc/extension-release.d/extension-release.fedora", "ID=fedora\n")
+	output := w.ours("plan")
+	w.has(output, "fedora     ignored  none       made for ID=fedora, the host is debian")
+	w.has(output, `warning: /srv/etc/conf.d/x of "site" is hidden by that of "00-default"`)
+	w.has(output, "/srv/etc: layers from the top: 00-default, site, the host; mode no, mount flags ro,nosuid,nodev,noexec\n")
+	w.has(output, "A refresh would merge: /srv/etc is not merged.\n")
+	if mountapi.IsMountPoint("/srv/etc") {
+		t.Error("plan has mounted something")
+	}
+	w.ours("merge")
+	w.has(w.ours("plan"), "A refresh would be skipped: all of this is merged.\n")
+	output = w.ours("explain", "/srv/etc/conf.d/x")
+	w.has(output, "00-default file yes\n")
+	w.has(output, "site       file no, that of 00-default hides it\n")
+	w.has(w.ours("explain", "/srv/etc/base"), "the host file yes\n")
+	output = w.ours("explain", "fedora")
+	w.has(output, "confext fedora: ignored, made for ID=fedora, the host is debian\n")
+	w.has(output, `its release file: ID="fedora"`)
+	w.has(w.ours("explain", "--json=short", "fedora"), `"accepted":false,"reason":"made for ID=fedora, the host is debian"`)
+	w.has(w.ours("plan", "--json=short"), `{"path":"/srv/etc/conf.d/x","by":"00-default","hidden":"site"}`)
+	// A name that others can override, and whiteouts.
+	w.check(os.Rename(confexts+"/00-default", confexts+"/~default"))
+	w.check(os.Rename(confexts+"/~default/etc/extension-release.d/extension-release.00-default", confexts+"/~default/etc/extension-release.d/extension-release.~default"))
+	w.check(unix.Mknod(confexts+"/site/srv/etc/base", unix.S_IFCHR, 0))
+	w.ours("refresh")
+	w.is(w.read("conf.d/x"), "site")
+	output = w.ours("explain", "/srv/etc/base")
+	w.has(output, "site     whiteout as deleted\n")
+	w.has(output, "the host file     no, a whiteout of site deletes it\n")
+	w.is(w.theirs("refresh"), skipping)
+}

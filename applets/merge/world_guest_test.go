@@ -1,0 +1,125 @@
+//go:build guest
+
+package merge
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// world is the running system of the guest with other hierarchies than the real ones: both programs are told so by
+// the environment, and do all that they do to /etc.
+type world struct {
+	*testing.T
+	hierarchy string
+}
+
+const confexts = "/var/lib/confexts"
+
+// newWorld makes a hierarchy with the file base, on shared mounts as systemd has them, and a search path on tmpfs.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t, "/srv/etc"}
+	for _, directory := range []string{"/srv", confexts, "/run/systemd"} {
+		w.check(os.MkdirAll(directory, 0o755))
+		w.check(unix.Mount("tmpfs", directory, "tmpfs", 0, "mode=0755"))
+		t.Cleanup(func() { _ = unix.Unmount(directory, unix.MNT_DETACH) })
+	}
+	w.check(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""))
+	t.Cleanup(func() { _ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
+	w.write("/srv/etc/base", "host\n")
+	w.write("/srv/etc/both", "host\n")
+	w.write("/usr/lib/os-release", "ID=debian\nVERSION_ID=14\n")
+	t.Setenv("SYSTEMD_CONFEXT_HIERARCHIES", w.hierarchy)
+	t.Setenv("SYSTEMD_LOOP_DIRECT_IO", "0")
+	t.Setenv("SYSTEMD_NSPAWN_LOCK", "0")
+	t.Cleanup(func() {
+		for {
+			if output, err := w.try("unmerge"); err != nil || !strings.Contains(output, "Unmerged") {
+				return
+			}
+		}
+	})
+	return w
+}
+
+func (w *world) check(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) write(name, text string) {
+	w.Helper()
+	w.check(os.MkdirAll(filepath.Dir(name), 0o755))
+	w.check(os.WriteFile(name, []byte(text), 0o644))
+}
+
+// add makes a confext directory for the hierarchy. Its release file is in etc, whatever is merged.
+func (w *world) add(name string, files ...string) {
+	w.Helper()
+	at := filepath.Join(confexts, name)
+	w.write(at+"/etc/extension-release.d/extension-release."+name, "ID=_any\n")
+	for _, file := range append(files, name, "both") {
+		w.write(filepath.Join(at, w.hierarchy, file), name+"\n")
+	}
+}
+
+// ours runs the applet; it prints to one place.
+func (w *world) try(arguments ...string) (string, error) {
+	var output bytes.Buffer
+	s := &session{stdout: &output, stderr: &output, getenv: os.Getenv}
+	if code := s.run(append([]string{"systemd-confext"}, arguments...)); code != 0 {
+		return output.String(), &exec.ExitError{}
+	}
+	return output.String(), nil
+}
+
+func (w *world) ours(arguments ...string) string {
+	w.Helper()
+	output, err := w.try(arguments...)
+	if err != nil {
+		w.Fatalf("%q: %s", arguments, output)
+	}
+	return output
+}
+
+func (w *world) theirs(arguments ...string) string {
+	w.Helper()
+	output, err := exec.Command("systemd-confext", arguments...).CombinedOutput()
+	if err != nil {
+		w.Fatalf("systemd-confext %q: %v: %s", arguments, err, output)
+	}
+	return string(output)
+}
+
+func (w *world) has(text, part string) {
+	w.Helper()
+	if !strings.Contains(text, part) {
+		w.Errorf("%q is not in:\n%s", part, text)
+	}
+}
+
+func (w *world) is(got, want string) {
+	w.Helper()
+	if got != want {
+		w.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// read returns what a file of the hierarchy holds, without the end of the line.
+func (w *world) read(name string) string {
+	w.Helper()
+	text, err := os.ReadFile(filepath.Join(w.hierarchy, name))
+	if err != nil {
+		return "missing"
+	}
+	return strings.TrimSuffix(string(text), "\n")
+}
