@@ -150,7 +150,7 @@ func (m *merger) previewEtc() (end func() error, err error) {
 func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
 	input := plan.MergeInput{
 		Class: class, Settings: m.settings[class], Host: m.host,
-		RootPath: newRoot, Required: m.boot.plan.Required[class], KeepTimes: class == osrelease.ClassSysext,
+		RootPath: newRoot, Required: m.boot.plan.Required[class], Flags: m.boot.plan.Flags, KeepTimes: class == osrelease.ClassSysext,
 	}
 	for _, path := range extension.Hierarchies(class) {
 		input.Hierarchies = append(input.Hierarchies, extension.ReadHierarchy(m.root, path))
@@ -194,6 +194,12 @@ func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 			Name: d.Name, Path: d.Path, Accepted: d.Accepted, Reason: d.Reason,
 			RootHash: d.RootHash, Protection: d.Protection, Signature: string(d.Signature), SignatureNote: d.SignatureNote,
 		})
+	}
+	for _, shadow := range merge.Shadows {
+		record.Shadows = append(record.Shadows, shadow.String())
+	}
+	if count := len(merge.Shadows); count > 0 {
+		m.warn("%d files of %ss are hidden by others of their name, such as %s", count, class, merge.Shadows[0])
 	}
 	for _, overlay := range merge.Overlays {
 		record.Hierarchies = append(record.Hierarchies, overlay.Hierarchy)

@@ -159,7 +159,7 @@ func (o *opened) observe() (*observed, error) {
 	}
 	v.input = plan.MergeInput{
 		Class: o.class, Settings: o.settings, RootPath: o.session.root, Force: o.force, Strict: o.strict, NoExec: o.noExec,
-		Required: o.own.Required[o.class], MountOptions: o.getenv(o.variable("OVERLAYFS_MOUNT_OPTIONS")),
+		Required: o.own.Required[o.class], Flags: o.own.Flags, MountOptions: o.getenv(o.variable("OVERLAYFS_MOUNT_OPTIONS")),
 		Host: osrelease.Host{Fields: fields, Initrd: initrd, Architecture: osrelease.Architecture(runtime.GOARCH)},
 	}
 	v.workspace, err = apply.NewWorkspace(workspace, apply.Environment{

@@ -18,6 +18,7 @@ import (
 type world struct {
 	*testing.T
 	hierarchy string
+	mode      string
 }
 
 const confexts = "/var/lib/confexts"
@@ -25,7 +26,7 @@ const confexts = "/var/lib/confexts"
 // newWorld makes a hierarchy with the file base, on shared mounts as systemd has them, and a search path on tmpfs.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t, "/srv/etc"}
+	w := &world{T: t, hierarchy: "/srv/etc"}
 	for _, directory := range []string{"/srv", confexts, "/run/systemd"} {
 		w.check(os.MkdirAll(directory, 0o755))
 		w.check(unix.Mount("tmpfs", directory, "tmpfs", 0, "mode=0755"))

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/plan"
 )
 
 const confext, sysext = osrelease.ClassConfext, osrelease.ClassSysext
@@ -342,5 +344,27 @@ func TestMergeIntoAnEmptyRoot(t *testing.T) {
 	w.checkMetadata("etc/.systemd-confext", map[string]string{"confexts": "00-default\n", "origin": string(m.Origin), "dev": "?"})
 	if got := w.read("etc/both"); got != "00-default\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// ConditionNeedsUpdate= compares the time of /usr: a sysext that is merged before systemd starts must not make it look new.
+func TestMergeKeepsTheTimeOfUsr(t *testing.T) {
+	w := newWorld(t, "tmpfs", func(w *world) { w.addDirectory("var/lib/extensions/sx", sysextFiles("sx")) })
+	old := time.Date(2024, 1, 2, 3, 4, 5, 678000, time.UTC)
+	w.check(os.Chtimes(w.at("usr"), old, old))
+	for _, keep := range []bool{true, false} {
+		ws := w.openWorkspace()
+		input := w.observe(ws, sysext)
+		input.KeepTimes = keep
+		m, err := plan.PlanMerge(input)
+		w.check(err)
+		w.check(ws.Merge(m))
+		info, err := os.Stat(w.at("usr"))
+		w.check(err)
+		if info.ModTime().Equal(old) != keep {
+			t.Errorf("keep %v: /usr is of %v", keep, info.ModTime())
+		}
+		w.unmerge(m)
+		w.check(ws.Close())
 	}
 }

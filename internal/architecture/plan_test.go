@@ -24,6 +24,7 @@ import (
 // and constants of those packages are free to use; that is what it has them for.
 var pureFunctions = []string{
 	"internal/blockdev.Device.Node",
+	"internal/extension.Hierarchies",
 	"internal/extension.Identity.HandleText",
 	"internal/extension.Image.RootHash",
 	"internal/extension.MutableName",

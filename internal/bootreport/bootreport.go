@@ -88,6 +88,8 @@ type Merge struct {
 	Mutable     string     `json:"mutable"`
 	Decisions   []Decision `json:"decisions"`
 	Hierarchies []string   `json:"hierarchies"`
+	// Shadows are files of one extension that another one hides, in words.
+	Shadows []string `json:"shadows,omitempty"`
 }
 
 // Decision is what became of one extension.

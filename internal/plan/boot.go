@@ -34,6 +34,8 @@ type Boot struct {
 	Skip map[osrelease.Class]bool
 	// Required names the images of a class without which the boot must not go on.
 	Required map[osrelease.Class][]string
+	// Flags change the mount flags of hierarchies.
+	Flags map[string]FlagChange
 	// Modules are wanted for certain, with the reason.
 	Modules []Need
 	// Warnings are for the log.
@@ -96,7 +98,7 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 			}
 		}
 	}
-	b := &Boot{Required: settings.Required, Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}}
+	b := &Boot{Required: settings.Required, Flags: settings.Flags, Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}}
 	if err := b.planUsr(words); err != nil {
 		return nil, err
 	}

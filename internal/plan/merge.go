@@ -63,6 +63,8 @@ type MergeInput struct {
 	Force bool
 	// Strict makes an image that cannot be opened an error.
 	Strict bool
+	// Flags change the mount flags of hierarchies, by their paths as configured.
+	Flags map[string]FlagChange
 	// NoExec is --noexec=, nil if it was not given.
 	NoExec *bool
 	// KeepTimes gives merged directories the modification time of the host's. A merge before systemd starts must not
@@ -419,6 +421,8 @@ func (o *Overlay) planAttributes(in MergeInput) {
 	if in.Class == osrelease.ClassConfext {
 		o.Attributes |= mountapi.NoSUID | mountapi.NoExec
 	}
+	change := in.Flags[o.Hierarchy]
+	o.Attributes = o.Attributes&^change.Clear | change.Set
 	if in.NoExec != nil {
 		o.Attributes &^= mountapi.NoExec
 		if *in.NoExec {

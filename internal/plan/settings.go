@@ -2,9 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/inifile"
+	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
 )
 
@@ -12,6 +15,13 @@ import (
 type Settings struct {
 	// Required names the images of a class without which the boot must not go on.
 	Required map[osrelease.Class][]string
+	// Flags change the mount flags of hierarchies from what systemd has.
+	Flags map[string]FlagChange
+}
+
+// FlagChange is what to change of the flags of a mount.
+type FlagChange struct {
+	Set, Clear mountapi.Attributes
 }
 
 // ParseSettings reads preroot.conf. It is part of the image and measured with
@@ -20,10 +30,14 @@ type Settings struct {
 //
 //	[ConfExt]
 //	Require=NAME...
+//	MountFlags=HIERARCHY FLAG...
 //	[SysExt]
 //	Require=NAME...
+//	MountFlags=HIERARCHY FLAG...
+//
+// Flags are exec, noexec, suid, nosuid, dev and nodev.
 func ParseSettings(text []byte) (Settings, error) {
-	settings := Settings{Required: map[osrelease.Class][]string{}}
+	settings := Settings{Required: map[osrelease.Class][]string{}, Flags: map[string]FlagChange{}}
 	file, err := inifile.Parse(text)
 	if err != nil {
 		return settings, fmt.Errorf("read preroot.conf: %w", err)
@@ -35,13 +49,41 @@ func ParseSettings(text []byte) (Settings, error) {
 			return settings, fmt.Errorf("read preroot.conf: unknown section [%s]", section)
 		}
 		for _, key := range file.Keys(section) {
-			if key != "Require" {
-				return settings, fmt.Errorf("read preroot.conf: unknown setting %s= in [%s]", key, section)
-			}
 			for _, value := range file.All(section, key) {
-				settings.Required[class] = append(settings.Required[class], strings.Fields(value)...)
+				switch key {
+				case "Require":
+					settings.Required[class] = append(settings.Required[class], strings.Fields(value)...)
+				case "MountFlags":
+					if err := settings.addFlags(class, strings.Fields(value)); err != nil {
+						return settings, fmt.Errorf("read preroot.conf: MountFlags=%.60s in [%s]: %w", value, section, err)
+					}
+				default:
+					return settings, fmt.Errorf("read preroot.conf: unknown setting %s= in [%s]", key, section)
+				}
 			}
 		}
 	}
 	return settings, nil
+}
+
+// addFlags reads a hierarchy and its flags; later ones win over earlier ones.
+func (s *Settings) addFlags(class osrelease.Class, words []string) error {
+	if len(words) < 2 || !slices.Contains(extension.Hierarchies(class), words[0]) {
+		return fmt.Errorf("want one of %s, and flags", strings.Join(extension.Hierarchies(class), ", "))
+	}
+	change := s.Flags[words[0]]
+	for _, word := range words[1:] {
+		name, no := strings.CutPrefix(word, "no")
+		flag, known := map[string]mountapi.Attributes{"exec": mountapi.NoExec, "suid": mountapi.NoSUID, "dev": mountapi.NoDev}[name]
+		switch {
+		case !known:
+			return fmt.Errorf("%.20q is none of exec, noexec, suid, nosuid, dev, nodev", word)
+		case no:
+			change.Set, change.Clear = change.Set|flag, change.Clear&^flag
+		default:
+			change.Set, change.Clear = change.Set&^flag, change.Clear|flag
+		}
+	}
+	s.Flags[words[0]] = change
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
 )
 
@@ -56,6 +57,36 @@ func TestParseSettingsRefusesWhatIsNotUnderstood(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestParseMountFlags(t *testing.T) {
+	settings, err := ParseSettings([]byte("[SysExt]\nMountFlags=/usr nosuid noexec\nMountFlags=/usr exec\n[ConfExt]\nMountFlags=/etc exec dev\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := settings.Flags["/usr"]; got != (FlagChange{Set: mountapi.NoSUID, Clear: mountapi.NoExec}) {
+		t.Errorf("%+v", got)
+	}
+	in := confextInput("no", etc(), "a")
+	in.Flags = settings.Flags
+	if got := mustMerge(t, in).Overlays[0].Attributes; got != mountapi.NoSUID|mountapi.ReadOnly {
+		t.Errorf("%#x", got)
+	}
+	// What is typed wins.
+	noExec := true
+	in.NoExec = &noExec
+	if got := mustMerge(t, in).Overlays[0].Attributes; got != mountapi.NoSUID|mountapi.NoExec|mountapi.ReadOnly {
+		t.Errorf("%#x", got)
+	}
+	for text, want := range map[string]string{
+		"[SysExt]\nMountFlags=/etc exec\n": "want one of /usr, /opt, and flags",
+		"[ConfExt]\nMountFlags=/etc\n":     "want one of /etc, and flags",
+		"[ConfExt]\nMountFlags=/etc ro\n":  `"ro" is none of exec, noexec`,
+	} {
+		if _, err := ParseSettings([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 
