@@ -14,6 +14,8 @@ var DefaultModules = []string{
 var AppletLinks = []string{
 	"confext",
 	"report",
+	"switch_root",
+	"switchroot",
 	"sysext",
 	"systemd-confext",
 	"systemd-sysext",

@@ -18,6 +18,8 @@ const wantImage = `40755 .
 40755 bin
 120777 bin/confext -> /init
 120777 bin/report -> /init
+120777 bin/switch_root -> /init
+120777 bin/switchroot -> /init
 120777 bin/sysext -> /init
 120777 bin/systemd-confext -> /init
 120777 bin/systemd-sysext -> /init

@@ -50,10 +50,7 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 			b.report.AddModule(module, reason, took)
 		}
 	})
-	if err := apply.MoveMounts(newRoot, []string{"/dev", "/sys", "/proc"}); err != nil {
-		return apply.Handover{}, err
-	}
-	return apply.SwitchRoot(newRoot)
+	return apply.SwitchRoot(newRoot, []string{"/dev", "/sys", "/proc"})
 }
 
 // execute closes the record and becomes the real root's init.

@@ -10,6 +10,7 @@ import (
 	"github.com/preroot/preroot/applets/boot"
 	"github.com/preroot/preroot/applets/merge"
 	"github.com/preroot/preroot/applets/report"
+	"github.com/preroot/preroot/applets/switchroot"
 	"github.com/preroot/preroot/applets/verity"
 )
 
@@ -19,6 +20,8 @@ var applets = map[string]func(arguments []string) int{
 	"confext":         merge.Main,
 	"merge":           merge.Main,
 	"report":          report.Main,
+	"switch_root":     switchroot.Main,
+	"switchroot":      switchroot.Main,
 	"sysext":          merge.Main,
 	"systemd-confext": merge.Main,
 	"systemd-sysext":  merge.Main,

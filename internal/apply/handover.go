@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/mountapi"
-	"github.com/preroot/preroot/internal/rootdir"
 )
 
 // Handover is how the root was switched.
@@ -21,50 +20,58 @@ type Handover struct {
 	LeftOver []string
 }
 
-// CheckInit makes sure that the program exists in the new root and may be
-// executed: after the switch there is no way back.
-func CheckInit(root *rootdir.Root, program string) error {
-	entry, err := root.Resolve(program)
-	if err != nil {
-		return fmt.Errorf("find init: %w", err)
+// MoveMounts moves the kernel's file systems to their places below the new
+// root; targets that are missing are made, links are refused. The mounts stay
+// the same mounts. All places are looked at before the first move, and a move that fails undoes
+// those before it: after an error everything is where it was.
+func MoveMounts(newRoot string, mounts []string) error {
+	for _, source := range mounts {
+		if err := makeMountPoint(path.Join(newRoot, source)); err != nil {
+			return err
+		}
 	}
-	defer entry.Close()
-	if !entry.IsRegular() || entry.Stat.Mode&0o111 == 0 {
-		return fmt.Errorf("find init: %s is not an executable file", root.Host(entry.Path))
+	for i, source := range mounts {
+		if err := mountapi.Move(source, path.Join(newRoot, source)); err != nil {
+			return errors.Join(err, moveBack(newRoot, mounts[:i]))
+		}
 	}
 	return nil
 }
 
-// MoveMounts moves the kernel's file systems to their places below the new
-// root; targets that are missing are made, links are refused. The mounts stay
-// the same mounts.
-func MoveMounts(newRoot string, mounts []string) error {
-	for _, source := range mounts {
-		target := path.Join(newRoot, source)
-		if err := makeMountPoint(target); err != nil {
-			return err
-		}
-		if err := mountapi.Move(source, target); err != nil {
-			return err
-		}
+// moveBack undoes MoveMounts.
+func moveBack(newRoot string, mounts []string) error {
+	var errs []error
+	for _, moved := range slices.Backward(mounts) {
+		errs = append(errs, mountapi.Move(path.Join(newRoot, moved), moved))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // SwitchRoot makes newRoot, a mount point, the root directory, and frees the
-// memory of the initramfs by deleting its files. It works both where the
+// memory of the initramfs by deleting its files. The mounts named by carry are moved to their places below it first. It
+// works both where the
 // initial rootfs can be left (pivot_root(2), Linux 7.0 and newer) and where it cannot
 // (the new root is moved over it).
 //
 // Nothing may use files of the initramfs any more. Descriptors 0 to 2 are
-// the caller's to point elsewhere.
-func SwitchRoot(newRoot string) (Handover, error) {
-	var h Handover
+// the caller's to point elsewhere. After an error nothing was deleted, and all mounts are where they were.
+func SwitchRoot(newRoot string, carry []string) (Handover, error) {
 	old, err := openInitramfs(newRoot)
 	if err != nil {
-		return h, err
+		return Handover{}, err
 	}
 	defer old.Close()
+	if err := MoveMounts(newRoot, carry); err != nil {
+		return Handover{}, err
+	}
+	h, err := switchTo(newRoot, old)
+	if err != nil {
+		err = errors.Join(err, unix.Chdir("/"), moveBack(newRoot, carry))
+	}
+	return h, err
+}
+
+func switchTo(newRoot string, old *os.File) (h Handover, err error) {
 	if err := unix.Chdir(newRoot); err != nil {
 		return h, fmt.Errorf("enter new root %s: %w", newRoot, err)
 	}
@@ -75,7 +82,7 @@ func SwitchRoot(newRoot string) (Handover, error) {
 		h.Way = "pivot_root"
 		h.LeftOver = empty(old)
 		if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-			return h, fmt.Errorf("leave the initramfs: %w", err)
+			h.LeftOver = append(h.LeftOver, "/: "+err.Error())
 		}
 	case errors.Is(err, unix.EINVAL):
 		h.Way = "move"
@@ -89,25 +96,39 @@ func SwitchRoot(newRoot string) (Handover, error) {
 	default:
 		return h, fmt.Errorf("pivot root to %s: %w", newRoot, err)
 	}
-	if err := unix.Chdir("/"); err != nil {
-		return h, fmt.Errorf("enter the root: %w", err)
+	// The new root is the current directory already; this cannot fail.
+	return h, unix.Chdir("/")
+}
+
+// CheckSwitch makes sure, without changing anything, that newRoot can become the root in the place of an initramfs.
+func CheckSwitch(newRoot string) error {
+	old, err := openInitramfs(newRoot)
+	if err != nil {
+		return err
 	}
-	return h, nil
+	return old.Close()
 }
 
 // openInitramfs opens the root directory, after making sure that it is the
 // memory of an initramfs and not something whose files anybody wants to keep.
 func openInitramfs(newRoot string) (*os.File, error) {
-	var here, there unix.Stat_t
-	if err := errors.Join(unix.Stat("/", &here), unix.Stat(newRoot, &there)); err != nil {
-		return nil, err
+	there, err := os.Stat(newRoot)
+	if err != nil {
+		return nil, fmt.Errorf("switch root: %w", err)
 	}
-	if here.Dev == there.Dev {
+	here, err := os.Stat("/")
+	if err != nil {
+		return nil, fmt.Errorf("switch root: %w", err)
+	}
+	if os.SameFile(here, there) {
+		return nil, fmt.Errorf("switch root: %s is the root already", newRoot)
+	}
+	if !mountapi.IsMountPoint(newRoot) {
 		return nil, fmt.Errorf("switch root: %s is not a mount point", newRoot)
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs("/", &fs); err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "statfs", Path: "/", Err: err}
 	}
 	if int64(fs.Type) != unix.TMPFS_MAGIC && int64(fs.Type) != unix.RAMFS_MAGIC {
 		return nil, fmt.Errorf("switch root: / is not an initramfs (file system type %#x)", fs.Type)

@@ -95,7 +95,7 @@ func TestSwitchRoot(t *testing.T) {
 		must(os.WriteFile("/sysroot/run/keep", nil, 0o600))
 		old, err := os.Open("/")
 		must(err)
-		h, err := SwitchRoot("/sysroot")
+		h, err := SwitchRoot("/sysroot", nil)
 		must(err)
 		say("%s, left over: %q", h.Way, h.LeftOver)
 		say("%s", ls("/"))
@@ -119,7 +119,7 @@ func TestSwitchRootWithAForgottenMount(t *testing.T) {
 		must(os.WriteFile("/a/mounted/precious", nil, 0o600))
 		mounted, err := os.Open("/a/mounted")
 		must(err)
-		h, err := SwitchRoot("/sysroot")
+		h, err := SwitchRoot("/sysroot", nil)
 		must(err)
 		names, err := mounted.Readdirnames(-1)
 		must(err)
@@ -131,12 +131,15 @@ func TestSwitchRootRefuses(t *testing.T) {
 	runInNewRoot(t, func() {
 		must(os.MkdirAll("/sysroot", 0o755))
 		must(os.MkdirAll("/keep", 0o755))
-		for _, target := range []string{"/sysroot", "/gone"} {
-			_, err := SwitchRoot(target)
+		must(os.Mkdir("/run", 0o755))
+		must(unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"))
+		for _, target := range []string{"/sysroot", "/gone", "/", "/sysroot/.."} {
+			_, err := SwitchRoot(target, []string{"/run"})
 			say("%v", err)
 		}
 		say("%s", ls("/"))
-	}, "switch root: /sysroot is not a mount point", "no such file or directory", "/keep /sysroot")
+	}, "switch root: /sysroot is not a mount point", "switch root: stat /gone: no such file or directory",
+		"switch root: / is the root already", "switch root: /sysroot/.. is the root already", "/keep /run /sysroot")
 }
 
 // What is not a ram file system holds files that somebody wants to keep.
@@ -147,7 +150,7 @@ func TestSwitchRootRefusesARealRoot(t *testing.T) {
 		return w.path
 	}, func() {
 		must(unix.Mount("tmpfs", "/sysroot", "tmpfs", 0, "mode=755"))
-		_, err := SwitchRoot("/sysroot")
+		_, err := SwitchRoot("/sysroot", nil)
 		say("%v", err)
 	}, "switch root: / is not an initramfs (file system type 0xef53)")
 	if got := w.read("etc/base"); got != "host\n" {

@@ -90,17 +90,20 @@ func makeMountPoint(target string) error {
 
 // OpenConsole makes the kernel's console standard input, output and error, for
 // the next init as well. A kernel without a console is no error to stop for.
-func OpenConsole() error {
-	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY, 0)
+func OpenConsole() error { return OpenTerminal("/dev/console") }
+
+// OpenTerminal makes a terminal standard input, output and error.
+func OpenTerminal(name string) error {
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: "/dev/console", Err: err}
+		return &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	for target := range 3 {
 		if fd == target {
 			continue
 		}
 		if err := unix.Dup3(fd, target, 0); err != nil {
-			return fmt.Errorf("use /dev/console as descriptor %d: %w", target, err)
+			return fmt.Errorf("use %s as descriptor %d: %w", name, target, err)
 		}
 	}
 	if fd > 2 {

@@ -128,9 +128,30 @@ func TestMoveMounts(t *testing.T) {
 	}
 }
 
+// Nothing moves if one of the places cannot be made, and what moved comes back if one cannot be moved to.
+func TestMoveMountsIsAllOrNothing(t *testing.T) {
+	runInNewRoot(t, func() {
+		for _, directory := range []string{"/a", "/b", "/sysroot"} {
+			must(os.Mkdir(directory, 0o755))
+			must(unix.Mount("tmpfs", directory, "tmpfs", 0, "mode=755"))
+		}
+		must(os.WriteFile("/sysroot/b", nil, 0o600))
+		say("%v", MoveMounts("/sysroot", []string{"/a", "/b"}))
+		must(os.Remove("/sysroot/b"))
+		// No mount: the kernel refuses to move it.
+		must(os.Mkdir("/c", 0o755))
+		say("%v", MoveMounts("/sysroot", []string{"/a", "/b", "/c"}))
+		say("%v %v %v", isMountPoint("/a"), isMountPoint("/b"), isMountPoint("/sysroot/a"))
+	}, "make mount point: /sysroot/b: not a directory", "move mount /c to /sysroot/c: invalid argument", "true true false")
+}
+
 func TestCheckInit(t *testing.T) {
 	w := newWorld(t, "tmpfs", func(w *world) {
-		w.write("usr/lib/init", "x")
+		w.write("usr/lib/init", "#!/usr/lib/interpreter -x\n")
+		self, err := os.ReadFile("/proc/self/exe")
+		w.check(err)
+		w.write("usr/lib/interpreter", string(self))
+		w.check(os.Chmod(w.at("usr/lib/interpreter"), 0o755))
 		w.check(os.Chmod(w.at("usr/lib/init"), 0o755))
 		w.check(os.Mkdir(w.at("usr/sbin"), 0o755))
 		w.check(os.Symlink("/usr/sbin", w.at("sbin")))

@@ -36,7 +36,7 @@ var (
 var layers = []layer{
 	{
 		name: "formats",
-		packages: []string{"internal/cms", "internal/ddi", "internal/fec", "internal/gpt", "internal/hashtree", "internal/imagepolicy", "internal/inifile",
+		packages: []string{"internal/cms", "internal/ddi", "internal/executable", "internal/fec", "internal/gpt", "internal/hashtree", "internal/imagepolicy", "internal/inifile",
 			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/reedsolomon", "internal/superblock",
 			"internal/veritytable", "internal/versionorder"},
 		imports: []string{"formats"},
