@@ -52,6 +52,9 @@ var slowDrivers = map[string]int{"ahci": 1, "ata_piix": 1, "usb_storage": 2, "ua
 func (d *drivers) offer(b *boot, modaliases []string) {
 	for _, modalias := range modaliases {
 		for _, module := range b.index.Match(modalias) {
+			if slices.Contains(b.plan.Blacklist, strings.ReplaceAll(module, "-", "_")) {
+				continue
+			}
 			if !d.offered[module] {
 				d.offered[module] = true
 				b.reasons[module] = "device " + modalias
@@ -87,7 +90,7 @@ func (b *boot) findDevices() (devices, error) {
 	drivers.offer(b, blockdev.Modaliases("/sys"))
 	timeout := time.NewTimer(b.plan.Timeout)
 	defer timeout.Stop()
-	var disks observe.Disks
+	disks := observe.Disks{Contents: true}
 	for {
 		partitions, problems := disks.Scan("/sys")
 		for _, problem := range problems {
@@ -96,7 +99,7 @@ func (b *boot) findDevices() (devices, error) {
 		found, missing := b.selectDevices(partitions)
 		if missing == "" {
 			b.warnAmbiguous(partitions, found)
-			return found, nil
+			return found, b.plan.CheckHibernation(partitions)
 		}
 		drivers.next(b)
 		select {

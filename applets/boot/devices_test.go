@@ -47,8 +47,9 @@ func TestDriversComeInTurn(t *testing.T) {
 	f.withModules(t, map[string]string{
 		"pci:ahci*": "ahci", "pci:usb*": "xhci_pci", "virtio:2*": "virtio_blk", "pci:nvme*": "nvme", "pci:net*": "virtio_net",
 	})
+	f.plan = &plan.Boot{Blacklist: []string{"virtio_net"}}
 	d := drivers{offered: map[string]bool{}, done: make(chan driverLoad, 1)}
-	d.offer(f.boot, []string{"pci:usb1", "pci:ahci1", "pci:unknown", "pci:nvme1"})
+	d.offer(f.boot, []string{"pci:usb1", "pci:ahci1", "pci:unknown", "pci:nvme1", "pci:net1"})
 	d.offer(f.boot, []string{"virtio:2x", "pci:nvme2", "pci:usb1"})
 	// Slow ones last, the others as they were found, each once.
 	if want := []string{"nvme", "virtio_blk", "ahci", "xhci_pci"}; !slices.Equal(d.queue, want) {

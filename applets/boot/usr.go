@@ -68,6 +68,9 @@ func explainMismatch(err error, data, hash string) error {
 // second mount would have another mount id, and the real root would merge again.
 func (b *boot) mountRoot(found devices) error {
 	fsType, err := b.fileSystem(found.root.Node(), b.plan.Root.Type)
+	if err == nil {
+		err = b.plan.CheckRoot(found.root.Content)
+	}
 	if err != nil {
 		return fmt.Errorf("root %s: %w", found.root.Node(), err)
 	}

@@ -22,12 +22,26 @@ import (
 type Partition struct {
 	blockdev.Device
 	Entry gpt.Entry
+	// Content is what it holds, if that was to be read (Disks.Contents) and could be.
+	Content superblock.Info
 }
 
 // Disks remembers the partition tables that were read, so that a look after
 // every event costs little. The zero value is ready for use.
 type Disks struct {
-	tables map[string]table
+	// Contents has the superblocks read, too.
+	Contents bool
+
+	tables   map[string]table
+	contents map[string]content
+}
+
+// content is what a look at a device found.
+type content struct {
+	device  blockdev.Device
+	info    superblock.Info
+	known   bool
+	problem string
 }
 
 // table is what one look at a disk found.
@@ -64,6 +78,11 @@ func (d *Disks) Scan(sys string) (partitions []Partition, problems []error) {
 			}
 			p.Entry = entryOf(t, device)
 		}
+		if d.Contents {
+			if p.Content, err = d.content(device); err != nil {
+				problems = append(problems, err)
+			}
+		}
 		partitions = append(partitions, p)
 	}
 	return partitions, problems
@@ -91,6 +110,30 @@ func (d *Disks) table(disk blockdev.Device) (*gpt.Table, error) {
 		err = nil
 	}
 	return found, err
+}
+
+// content reads a superblock, or returns what was read before. An error is returned once; a device that could not be
+// read is tried again at the next look.
+func (d *Disks) content(device blockdev.Device) (superblock.Info, error) {
+	last := d.contents[device.Name]
+	if last.known && last.device == device {
+		return last.info, nil
+	}
+	now := content{device: device}
+	info, err := FileSystem(device.Node())
+	if err != nil {
+		now.problem = err.Error()
+	} else {
+		now.info, now.known = info, true
+	}
+	if d.contents == nil {
+		d.contents = map[string]content{}
+	}
+	d.contents[device.Name] = now
+	if now.problem == last.problem {
+		err = nil
+	}
+	return info, err
 }
 
 func readTable(disk blockdev.Device) (t *gpt.Table, opened bool, err error) {
@@ -124,7 +167,12 @@ func FileSystem(node string) (superblock.Info, error) {
 		return superblock.Info{}, err
 	}
 	defer file.Close()
-	info, err := superblock.Probe(file)
+	// Members of some RAIDs are told from a file system by their end only.
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return superblock.Info{}, err
+	}
+	info, err := superblock.Probe(io.NewSectionReader(file, 0, size))
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}

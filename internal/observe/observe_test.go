@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/gpt"
 	"github.com/preroot/preroot/internal/hashtree/hashtreetest"
+	"github.com/preroot/preroot/internal/superblock"
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
@@ -54,6 +56,57 @@ func TestScanTriesAgainWithoutANode(t *testing.T) {
 	}
 	if known := disks.tables["preroot-no-such-disk"]; !known.retry || !strings.Contains(known.problem, "read partition table of /dev/preroot-no-such-disk: ") {
 		t.Errorf("%+v", known)
+	}
+}
+
+// The superblock of a RAID of version 1.0 lies at the end, behind what looks like a file system.
+func TestFileSystemLooksAtTheEnd(t *testing.T) {
+	const size = 1 << 20
+	image := make([]byte, size)
+	copy(image[1024+56:], "\x53\xef")
+	file := filepath.Join(t.TempDir(), "disk")
+	look := func() superblock.Info {
+		t.Helper()
+		if err := os.WriteFile(file, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		info, err := FileSystem(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	if info := look(); info.Kind != superblock.Ext2 || info.Clean {
+		t.Errorf("%+v", info)
+	}
+	at := size - 8192
+	binary.LittleEndian.PutUint32(image[at:], 0xa92b4efc)
+	binary.LittleEndian.PutUint32(image[at+4:], 1)
+	binary.LittleEndian.PutUint64(image[at+144:], uint64(at/512))
+	if info := look(); info.Kind != superblock.RAID {
+		t.Errorf("%+v", info)
+	}
+}
+
+// What a device holds is read once, and again as long as that fails.
+func TestContentIsRemembered(t *testing.T) {
+	var disks Disks
+	gone := blockdev.Device{Name: "preroot-no-such-disk", Size: 4096}
+	for look := range 2 {
+		if _, err := disks.content(gone); (err != nil) != (look == 0) {
+			t.Errorf("look %d: %v", look, err)
+		}
+	}
+	known := superblock.Info{Kind: superblock.Ext4, Label: "x"}
+	disks.contents[gone.Name] = content{device: gone, info: known, known: true}
+	if info, err := disks.content(gone); err != nil || info.Label != "x" {
+		t.Errorf("%+v, %v", info, err)
+	}
+	// Another disk of the same name.
+	other := gone
+	other.Size = 8192
+	if _, err := disks.content(other); err == nil {
+		t.Error("the old content was taken")
 	}
 }
 

@@ -36,6 +36,10 @@ type Boot struct {
 	Required map[osrelease.Class][]string
 	// Flags change the mount flags of hierarchies.
 	Flags map[string]FlagChange
+	// SkipCheck has the root mounted whatever its superblock says, NoResume a hibernation image left to itself.
+	SkipCheck, NoResume bool
+	// Blacklist names modules that must not be loaded for devices, with '_' for '-'.
+	Blacklist []string
 	// Modules are wanted for certain, with the reason.
 	Modules []Need
 	// Warnings are for the log.
@@ -77,26 +81,12 @@ func (r *Refusal) Error() string {
 // classes in the order in which they are merged.
 var classes = []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext}
 
-// unsupported words change what root or /usr is, or demand what only a larger
-// initrd can do; to pass them over would boot something else than asked for.
-var unsupported = []string{
-	"roothash", "verity.usr", "verity.usrhash", "usr", "systemd.volatile", "systemd.verity_usr_options",
-	"systemd.verity_root_data", "systemd.verity_root_hash", "systemd.verity_root_options", "resume",
-	"rd.luks.uuid", "rd.luks.name", "luks.uuid", "luks.name", "rd.md.uuid", "rd.lvm.lv", "rd.lvm.vg", "netroot", "nfsroot",
-	"flatcar.first_boot", "coreos.first_boot", "ignition.firstboot", "rd.break", "rd.systemd.unit",
-}
-
 // PlanBoot reads the command line as the systemd manual pages
 // systemd-veritysetup-generator(8) and systemd-fstab-generator(8) say. Later
 // words win. A *Refusal names what stands in the way.
 func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error) {
-	for _, key := range unsupported {
-		if words.Has(key) {
-			return nil, &Refusal{
-				Reason: fmt.Sprintf("the kernel command line has %s, which preroot cannot honour yet", key),
-				Advice: "remove the word, or boot with a larger initrd",
-			}
-		}
+	if refusal := refuseWords(words); refusal != nil {
+		return nil, refusal
 	}
 	b := &Boot{Required: settings.Required, Flags: settings.Flags, Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}}
 	if err := b.planUsr(words); err != nil {
@@ -111,6 +101,11 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		}
 		b.Init = value
 	}
+	if refusal := b.planCheck(words); refusal != nil {
+		return nil, refusal
+	}
+	b.NoResume = words.Has("noresume")
+	b.planBlacklist(words)
 	b.planTimeout(words)
 	for _, class := range classes {
 		key := "systemd." + string(class)
@@ -251,13 +246,18 @@ func (b *Boot) planRoot(words kernelcmdline.CommandLine) error {
 // planTimeout takes rd.timeout= in seconds; 0 (dracut: for ever) and what is no
 // number leave the default, since the boot must end.
 func (b *Boot) planTimeout(words kernelcmdline.CommandLine) {
-	text, ok := words.Value("rd.timeout")
+	key := "rd.timeout"
+	text, ok := words.Value(key)
 	if !ok {
-		return
+		// Flatcar's word.
+		key = "rd.earlytimeout"
+		if text, ok = words.Value(key); !ok {
+			return
+		}
 	}
 	seconds, err := strconv.ParseUint(strings.TrimSuffix(text, "s"), 10, 32)
 	if err != nil || seconds == 0 || seconds > 24*3600 {
-		b.Warnings = append(b.Warnings, fmt.Sprintf("rd.timeout=%s: using %v", shorten(text), DefaultTimeout))
+		b.Warnings = append(b.Warnings, fmt.Sprintf("%s=%s: using %v", key, shorten(text), DefaultTimeout))
 		return
 	}
 	b.Timeout = time.Duration(seconds) * time.Second

@@ -78,18 +78,18 @@ func TestPlanBootRefuses(t *testing.T) {
 		"no root":                  {"rw usrhash=" + testHash, "no root="},
 		"root=gpt-auto":            {wholeLine + " root=gpt-auto", "root=gpt-auto: preroot finds devices by"},
 		"root=tmpfs":               {wholeLine + " root=tmpfs", "root=tmpfs: "},
-		"root by UUID":             {wholeLine + " root=UUID=" + testRoot, "preroot finds devices by"},
-		"root by LABEL":            {wholeLine + " root=LABEL=ROOT", "preroot finds devices by"},
+		"root by an empty UUID":    {wholeLine + " root=UUID=", "root=UUID=: the UUID is empty"},
+		"root by id":               {wholeLine + " root=/dev/disk/by-id/x", "preroot finds devices by"},
 		"root by an MBR's id":      {wholeLine + " root=PARTUUID=12345678-01", "root=PARTUUID=12345678-01: "},
 		"root by an empty label":   {wholeLine + " root=PARTLABEL=", "the label is empty"},
 		"root on device mapper":    {wholeLine + " root=/dev/mapper/root", "preroot finds devices by"},
-		"root by-uuid":             {wholeLine + " root=/dev/disk/by-uuid/" + testRoot, "preroot finds devices by"},
+		"a forced check":           {wholeLine + " fsck.mode=force", "preroot has no fsck"},
 		"root read-only":           {wholeLine + " ro", "read-only"},
 		"root read-only unsaid":    {"root=/dev/vda2 usrhash=" + testHash, "read-only"},
 		"rootflags=ro":             {wholeLine + " rootflags=noatime,ro", "read-only"},
 		"another mount.usr":        {wholeLine + " mount.usr=PARTUUID=" + testData, "... is not the device that usrhash= opens"},
 		"empty mount.usr":          {wholeLine + " mount.usr=", "mount.usr= is not the device"},
-		"data device":              {wholeLine + " systemd.verity_usr_data=LABEL=x", "systemd.verity_usr_data=LABEL=x: "},
+		"data device":              {wholeLine + " systemd.verity_usr_data=ID=x", "systemd.verity_usr_data=ID=x: "},
 		"hash device":              {wholeLine + " systemd.verity_usr_hash=", "systemd.verity_usr_hash=: "},
 		"relative init":            {wholeLine + " init=bin/sh", "init=bin/sh is not an absolute path"},
 		"empty init":               {wholeLine + " init=", "init= is not an absolute path"},
@@ -111,18 +111,22 @@ func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
 		"systemd.verity_root_options=x", "resume=/dev/vda3", "rd.luks.uuid=x", "rd.luks.name=x", "luks.uuid=x", "luks.name=x",
 		"rd.md.uuid=x", "rd.lvm.lv=x", "rd.lvm.vg=x", "netroot=x", "nfsroot=x", "flatcar.first_boot=detected",
 		"coreos.first_boot=1", "ignition.firstboot", "rd.break", "rd.break=pre-mount", "rd.systemd.unit=rescue.target",
+		"rd.unheard_of", "rd.unheard_of=0", "rd.luks=1", "rd.luks", "rd.md=maybe", "rd.systemd.debug_shell=ttyS0", "rd.udevx", "rd.driver.post=x",
 	} {
 		key, _, _ := strings.Cut(word, "=")
 		for _, line := range []string{wholeLine + " " + word, word + " " + wholeLine, wholeLine + " " + strings.ReplaceAll(word, "_", "-")} {
 			_, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
 			var refusal *Refusal
-			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, " "+key+",") || refusal.Advice == "" {
+			if !errors.As(err, &refusal) || !strings.Contains(strings.ReplaceAll(refusal.Reason, "-", "_"), " "+key+",") || refusal.Advice == "" {
 				t.Errorf("%s: %v", line, err)
 			}
 		}
 	}
 	// Behind "--" a word is for init, and one that only starts alike is another.
-	planLine(t, wholeLine+" rd.breakfast usrfoo=1 -- rd.break resume=x")
+	planLine(t, wholeLine+" usrfoo=1 noresume -- rd.break resume=x")
+	// What is switched off, honoured, or about something else.
+	planLine(t, wholeLine+" rd.luks=0 rd.md=no rd.lvm=off rd.auto=0 rd.systemd.debug-shell=0 rd.udev.log_level=debug rd.shell=0 rd.emergency=reboot"+
+		" rd.systemd.log_level=debug rd.systemd.show_status=auto rd.vconsole.keymap=de rd.timeout=3 rd.info rd.systemd.verity=1")
 	for _, key := range unsupported {
 		if !strings.Contains(wholeLine, key+"=") {
 			continue
@@ -137,6 +141,11 @@ func TestPlanBootRootSelectors(t *testing.T) {
 		"PARTLABEL=root-a":                        {ByPartLabel, "root-a"},
 		`"PARTLABEL=my root"`:                     {ByPartLabel, "my root"},
 		"/dev/vda2":                               {ByPath, "/dev/vda2"},
+		"UUID=" + testRoot:                        {ByUUID, testRoot},
+		"UUID=12AB-34CD":                          {ByUUID, "12AB-34CD"},
+		"LABEL=ROOT":                              {ByLabel, "ROOT"},
+		"/dev/disk/by-uuid/" + testRoot:           {ByUUID, testRoot},
+		"/dev/disk/by-label/" + `my\x20root`:      {ByLabel, "my root"},
 		"/dev/disk/by-partuuid/" + testRoot:       {ByPartUUID, testRoot},
 		"/dev/disk/by-partlabel/" + `my\x20root`:  {ByPartLabel, "my root"},
 		"/dev/disk/by-partlabel/" + `odd\xzz\x2`:  {ByPartLabel, `odd\xzz\x2`},

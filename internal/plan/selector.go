@@ -17,6 +17,8 @@ type SelectorKind string
 const (
 	ByPartUUID  SelectorKind = "PARTUUID"
 	ByPartLabel SelectorKind = "PARTLABEL"
+	ByUUID      SelectorKind = "UUID"
+	ByLabel     SelectorKind = "LABEL"
 	ByPath      SelectorKind = "path"
 )
 
@@ -33,27 +35,43 @@ func (s Selector) String() string {
 	return string(s.Kind) + "=" + s.Value
 }
 
-// ParseSelector reads PARTUUID=, PARTLABEL=, or a path below /dev: the links
-// that udev makes for these two, or the kernel's own node. Nobody here makes
+// IsOfContent reports whether the superblocks of devices have to be read to find it.
+func (s Selector) IsOfContent() bool { return s.Kind == ByUUID || s.Kind == ByLabel }
+
+// links are the folders in which udev makes links to devices, by what the names in them are.
+var links = map[SelectorKind]string{
+	ByPartUUID: "/dev/disk/by-partuuid/", ByPartLabel: "/dev/disk/by-partlabel/", ByUUID: "/dev/disk/by-uuid/", ByLabel: "/dev/disk/by-label/",
+}
+
+// ParseSelector reads PARTUUID=, PARTLABEL=, UUID=, LABEL=, or a path below /dev: the links
+// that udev makes for these four, or the kernel's own node. Nobody here makes
 // nodes or links of another kind, so those would be waited for in vain.
 func ParseSelector(text string) (Selector, error) {
 	kind, value, tagged := strings.Cut(text, "=")
-	switch {
-	case tagged && SelectorKind(kind) == ByPartUUID:
-		return parsePartUUID(value)
-	case tagged && SelectorKind(kind) == ByPartLabel:
-		return parsePartLabel(value)
+	if tagged && links[SelectorKind(kind)] != "" {
+		return parseTag(SelectorKind(kind), value)
 	}
-	if value, ok := strings.CutPrefix(text, "/dev/disk/by-partuuid/"); ok {
-		return parsePartUUID(value)
-	}
-	if value, ok := strings.CutPrefix(text, "/dev/disk/by-partlabel/"); ok {
-		return parsePartLabel(unescapeLink(value))
+	for kind, folder := range links {
+		if value, ok := strings.CutPrefix(text, folder); ok {
+			return parseTag(kind, unescapeLink(value))
+		}
 	}
 	if name, ok := strings.CutPrefix(text, "/dev/"); ok && isKernelName(name) {
 		return Selector{ByPath, text}, nil
 	}
-	return Selector{}, errors.New("preroot finds devices by PARTUUID=, PARTLABEL= and /dev/NAME so far")
+	return Selector{}, errors.New("preroot finds devices by PARTUUID=, PARTLABEL=, UUID=, LABEL= and /dev/NAME")
+}
+
+func parseTag(kind SelectorKind, value string) (Selector, error) {
+	switch {
+	case kind == ByPartUUID:
+		return parsePartUUID(value)
+	case value == "" && kind == ByUUID:
+		return Selector{}, errors.New("the UUID is empty")
+	case value == "":
+		return Selector{}, errors.New("the label is empty, and so is that of many partitions")
+	}
+	return Selector{kind, value}, nil
 }
 
 func parsePartUUID(value string) (Selector, error) {
@@ -62,13 +80,6 @@ func parsePartUUID(value string) (Selector, error) {
 		return Selector{}, err
 	}
 	return Selector{ByPartUUID, guid.String()}, nil
-}
-
-func parsePartLabel(value string) (Selector, error) {
-	if value == "" {
-		return Selector{}, errors.New("the label is empty, and so is that of many partitions")
-	}
-	return Selector{ByPartLabel, value}, nil
 }
 
 // isKernelName reports whether devtmpfs may have a disk of this name, which can
@@ -122,6 +133,11 @@ func (s Selector) names(p *observe.Partition) bool {
 		return p.Entry.Number != 0 && p.Entry.ID.String() == s.Value
 	case ByPartLabel:
 		return p.Entry.Number != 0 && p.Entry.Name == s.Value
+	case ByUUID:
+		// Some tools print them in upper case; udev's links are as blkid spells them.
+		return p.Content.Kind != "" && strings.EqualFold(p.Content.UUID, s.Value)
+	case ByLabel:
+		return p.Content.Kind != "" && p.Content.Label == s.Value
 	case ByPath:
 		return p.Node() == s.Value
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/gpt"
 	"github.com/preroot/preroot/internal/observe"
+	"github.com/preroot/preroot/internal/superblock"
 )
 
 func partition(name, disk string, number int, id, label string) observe.Partition {
@@ -30,6 +31,10 @@ func TestFind(t *testing.T) {
 		// Not in the GPT that the disk has: no identifier counts.
 		{Device: blockdev.Device{Name: "vdc1", Disk: "vdc", Partition: 1}},
 	}
+	partitions[1].Content = superblock.Info{Kind: superblock.Ext4, UUID: two, Label: "ROOT"}
+	partitions[3].Content = superblock.Info{Kind: superblock.VFAT, UUID: "12AB-34CD"}
+	// Whole disks may hold one, too.
+	partitions = append(partitions, observe.Partition{Device: blockdev.Device{Name: "vdd"}, Content: superblock.Info{Kind: superblock.XFS, UUID: two, Label: "ROOT"}})
 	zero := gpt.GUID{}.String()
 	for name, c := range map[string]struct {
 		selector Selector
@@ -49,7 +54,12 @@ func TestFind(t *testing.T) {
 		"a whole disk by path":            {Selector{ByPath, "/dev/vda"}, "", "vda", 0},
 		"a path with a folder":            {Selector{ByPath, "/dev/cciss/c0d0p1"}, "", "cciss!c0d0p1", 0},
 		"no path":                         {Selector{ByPath, "/dev/vdz"}, "", "", 0},
-		"an unknown kind finds nothing":   {Selector{"UUID", one}, "", "", 0},
+		"by UUID":                         {Selector{ByUUID, two}, "", "vda1", 1},
+		"by UUID on another disk":         {Selector{ByUUID, "12ab-34cd"}, "vda", "vdb2", 0},
+		"by file system label":            {Selector{ByLabel, "ROOT"}, "vda", "vda1", 1},
+		"another case of the label":       {Selector{ByLabel, "root"}, "vda", "", 0},
+		"nothing known has no UUID":       {Selector{ByUUID, ""}, "", "", 0},
+		"an unknown kind finds nothing":   {Selector{"ID", one}, "", "", 0},
 		"the zero selector finds nothing": {Selector{}, "", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +79,7 @@ func TestFind(t *testing.T) {
 }
 
 func TestSelectorReadsItsOwnText(t *testing.T) {
-	for _, s := range []Selector{{ByPartUUID, testRoot}, {ByPartLabel, "a=b c"}, {ByPath, "/dev/nvme0n1p2"}, {ByPath, "/dev/cciss/c0d0p1"}} {
+	for _, s := range []Selector{{ByPartUUID, testRoot}, {ByPartLabel, "a=b c"}, {ByUUID, testRoot}, {ByLabel, "x=y"}, {ByPath, "/dev/nvme0n1p2"}, {ByPath, "/dev/cciss/c0d0p1"}} {
 		if got, err := ParseSelector(s.String()); err != nil || got != s {
 			t.Errorf("%s: %v, %v", s, got, err)
 		}
@@ -79,7 +89,7 @@ func TestSelectorReadsItsOwnText(t *testing.T) {
 func TestParseSelectorRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "=", "vda2", "/", "/dev", "/dev/", "/dev//vda", "/dev/../vda", "/dev/vda/", "/dev/disk/by-id/x", "/dev/disk", "/dev/mapper/usr",
-		"UUID=" + testRoot, "LABEL=x", "ID=x", "partuuid=" + testRoot, "PARTUUID", "PARTUUID=", "PARTUUID=xyz", "PARTUUID=" + testRoot + "0",
+		"UUID=", "LABEL=", "/dev/disk/by-uuid/", "/dev/disk/by-label/", "uuid=x", "ID=x", "partuuid=" + testRoot, "PARTUUID", "PARTUUID=", "PARTUUID=xyz", "PARTUUID=" + testRoot + "0",
 		"PARTLABEL=", "/dev/disk/by-partuuid/", "/dev/disk/by-partlabel/", "NBD=x", "254:1", "fstab", "off",
 	} {
 		if s, err := ParseSelector(text); err == nil {

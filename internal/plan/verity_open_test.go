@@ -16,7 +16,7 @@ func testRequest(t *testing.T) VerityRequest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := superblock("sha256")
+	s := veritySuperblock("sha256")
 	s.DataBlocks = 256
 	return VerityRequest{Name: "v1", Superblock: s, RootHash: root, DataSize: 1 << 20}
 }

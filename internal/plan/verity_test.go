@@ -11,7 +11,7 @@ import (
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
-func superblock(algorithm string) *veritytable.Superblock {
+func veritySuperblock(algorithm string) *veritytable.Superblock {
 	return &veritytable.Superblock{
 		HashType: 1, UUID: [16]byte{0x0c, 15: 0xff}, Algorithm: algorithm,
 		DataBlockSize: 4096, HashBlockSize: 4096, DataBlocks: 8, Salt: []byte{0xaa, 0xbb},
@@ -19,7 +19,7 @@ func superblock(algorithm string) *veritytable.Superblock {
 }
 
 func TestPlanVerity(t *testing.T) {
-	s := superblock("sha256")
+	s := veritySuperblock("sha256")
 	geometry, err := s.Geometry(0)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestPlanImageVerity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := PlanImageVerity(root, superblock(c.algorithm), "7:12", "7:1")
+		v, err := PlanImageVerity(root, veritySuperblock(c.algorithm), "7:12", "7:1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestPlanImageVerity(t *testing.T) {
 			t.Errorf("%s, %s", v.Name, v.UUID)
 		}
 		// A machine has at most 2^20 loop devices.
-		long, err := PlanImageVerity(root, superblock(c.algorithm), "7:1048575", "7:1")
+		long, err := PlanImageVerity(root, veritySuperblock(c.algorithm), "7:1048575", "7:1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestPlanImageVerityRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := superblock("sha256")
+		s := veritySuperblock("sha256")
 		c.change(s)
 		if v, err := PlanImageVerity(root, s, "7:0", "7:1"); err == nil {
 			t.Errorf("%s: %+v", name, v)
