@@ -150,7 +150,8 @@ func (m *merger) previewEtc() (end func() error, err error) {
 func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
 	input := plan.MergeInput{
 		Class: class, Settings: m.settings[class], Host: m.host,
-		RootPath: newRoot, Required: m.boot.plan.Required[class], Flags: m.boot.plan.Flags, KeepTimes: class == osrelease.ClassSysext,
+		RootPath: newRoot, Required: m.boot.plan.Required[class], WithoutWrites: m.boot.plan.Root.IsReadOnly(),
+		Flags: m.boot.plan.Flags, KeepTimes: class == osrelease.ClassSysext,
 	}
 	for _, path := range extension.Hierarchies(class) {
 		input.Hierarchies = append(input.Hierarchies, extension.ReadHierarchy(m.root, path))

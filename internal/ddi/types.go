@@ -92,6 +92,12 @@ func findPart(partitionType gpt.GUID) (p part, architecture string, ok bool) {
 	return 0, "", false
 }
 
+// IsRoot reports whether partitions of a type hold the root file system of an architecture (osrelease.Architecture).
+func IsRoot(partitionType gpt.GUID, architecture string) bool {
+	p, found, ok := findPart(partitionType)
+	return ok && p == rootData && found == architecture
+}
+
 // rank orders architectures: the native one, then the one that the machine can run besides, then
 // the others, whose partitions can still hold what every machine can read.
 func rank(architecture, native string) int {

@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/blockdev"
+	"github.com/preroot/preroot/internal/ddi"
 	"github.com/preroot/preroot/internal/gpt"
+	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/superblock"
 )
 
@@ -22,6 +25,9 @@ import (
 type Partition struct {
 	blockdev.Device
 	Entry gpt.Entry
+	// IsRoot says that the partition table has it for the root of this architecture, to be found without a name
+	// (UAPI group, discoverable partitions specification).
+	IsRoot bool
 	// Content is what it holds, if that was to be read (Disks.Contents) and could be.
 	Content superblock.Info
 }
@@ -77,6 +83,8 @@ func (d *Disks) Scan(sys string) (partitions []Partition, problems []error) {
 				problems = append(problems, err)
 			}
 			p.Entry = entryOf(t, device)
+			p.IsRoot = p.Entry.Number != 0 && p.Entry.Attributes&gpt.AttributeNoAuto == 0 && p.Entry.Name != "_empty" &&
+				ddi.IsRoot(p.Entry.Type, osrelease.Architecture(runtime.GOARCH))
 		}
 		if d.Contents {
 			if p.Content, err = d.content(device); err != nil {

@@ -55,6 +55,9 @@ type FileSystem struct {
 	Attributes mountapi.Attributes
 }
 
+// IsReadOnly reports whether it is to be mounted read-only.
+func (f *FileSystem) IsReadOnly() bool { return f.Attributes&mountapi.ReadOnly != 0 }
+
 // Usr is the verified /usr.
 type Usr struct {
 	// RootHash as given, lower case hex, checked for length with the superblock.
@@ -213,13 +216,25 @@ func describeHexError(err error) string {
 }
 
 func (b *Boot) planRoot(words kernelcmdline.CommandLine) error {
+	// As systemd-gpt-auto-generator(8) has it, on the disk of /usr only.
 	text, ok := words.Value("root")
-	if !ok {
-		return &Refusal{Reason: "the kernel command line has no root=", Advice: "name the writable root, e.g. root=PARTUUID=..."}
-	}
-	var err error
-	if b.Root.Device, err = ParseSelector(text); err != nil {
-		return &Refusal{Reason: "root=" + shorten(text) + ": " + err.Error()}
+	if !ok || text == "gpt-auto" || text == "gpt-auto-force" {
+		automatic, err := words.Bool("systemd.gpt_auto", true)
+		if err != nil {
+			b.Warnings = append(b.Warnings, err.Error())
+		}
+		if here, err := words.Bool("rd.systemd.gpt_auto", true); !automatic || err == nil && !here {
+			return &Refusal{
+				Reason: "the kernel command line names no root=, and switches the search for it off",
+				Advice: "name the writable root, e.g. root=PARTUUID=...",
+			}
+		}
+		b.Root.Device = Selector{Kind: Automatic}
+	} else {
+		var err error
+		if b.Root.Device, err = ParseSelector(text); err != nil {
+			return &Refusal{Reason: "root=" + shorten(text) + ": " + err.Error()}
+		}
 	}
 	b.Root.Type, _ = words.Value("rootfstype")
 	if b.Root.Type == "auto" {
@@ -234,11 +249,8 @@ func (b *Boot) planRoot(words kernelcmdline.CommandLine) error {
 		}
 	}
 	b.Root.Options, b.Root.Attributes = mountapi.ParseOptions(mode + "," + flags)
-	if b.Root.Attributes&mountapi.ReadOnly != 0 {
-		return &Refusal{
-			Reason: "the root would be mounted read-only, which preroot cannot do yet",
-			Advice: "add rw to the kernel command line",
-		}
+	if b.Root.IsReadOnly() {
+		b.Warnings = append(b.Warnings, "the root is mounted read-only (no rw on the kernel command line): nothing merged takes writes")
 	}
 	return nil
 }

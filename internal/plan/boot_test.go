@@ -75,8 +75,8 @@ func TestPlanBootRefuses(t *testing.T) {
 		"the last usrhash counts":  {rootAndHash + " usrhash=00", "too short"},
 		"verity off":               {rootAndHash + " systemd.verity=0", "switches dm-verity off"},
 		"verity off in the initrd": {rootAndHash + " rd.systemd.verity=no", "switches dm-verity off"},
-		"no root":                  {"rw usrhash=" + testHash, "no root="},
-		"root=gpt-auto":            {wholeLine + " root=gpt-auto", "root=gpt-auto: preroot finds devices by"},
+		"no root to be searched":   {"rw usrhash=" + testHash + " systemd.gpt_auto=0", "switches the search for it off"},
+		"nor in the initrd":        {wholeLine + " root=gpt-auto rd.systemd.gpt_auto=no", "switches the search for it off"},
 		"root=tmpfs":               {wholeLine + " root=tmpfs", "root=tmpfs: "},
 		"root by an empty UUID":    {wholeLine + " root=UUID=", "root=UUID=: the UUID is empty"},
 		"root by id":               {wholeLine + " root=/dev/disk/by-id/x", "preroot finds devices by"},
@@ -84,9 +84,6 @@ func TestPlanBootRefuses(t *testing.T) {
 		"root by an empty label":   {wholeLine + " root=PARTLABEL=", "the label is empty"},
 		"root on device mapper":    {wholeLine + " root=/dev/mapper/root", "preroot finds devices by"},
 		"a forced check":           {wholeLine + " fsck.mode=force", "preroot has no fsck"},
-		"root read-only":           {wholeLine + " ro", "read-only"},
-		"root read-only unsaid":    {"root=/dev/vda2 usrhash=" + testHash, "read-only"},
-		"rootflags=ro":             {wholeLine + " rootflags=noatime,ro", "read-only"},
 		"another mount.usr":        {wholeLine + " mount.usr=PARTUUID=" + testData, "... is not the device that usrhash= opens"},
 		"empty mount.usr":          {wholeLine + " mount.usr=", "mount.usr= is not the device"},
 		"data device":              {wholeLine + " systemd.verity_usr_data=ID=x", "systemd.verity_usr_data=ID=x: "},
@@ -141,6 +138,8 @@ func TestPlanBootRootSelectors(t *testing.T) {
 		"PARTLABEL=root-a":                        {ByPartLabel, "root-a"},
 		`"PARTLABEL=my root"`:                     {ByPartLabel, "my root"},
 		"/dev/vda2":                               {ByPath, "/dev/vda2"},
+		"gpt-auto":                                {Kind: Automatic},
+		"gpt-auto-force":                          {Kind: Automatic},
 		"UUID=" + testRoot:                        {ByUUID, testRoot},
 		"UUID=12AB-34CD":                          {ByUUID, "12AB-34CD"},
 		"LABEL=ROOT":                              {ByLabel, "ROOT"},
@@ -331,4 +330,22 @@ func FuzzPlanBoot(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPlanBootWithoutRoot(t *testing.T) {
+	if b := planLine(t, "rw usrhash="+testHash); b.Root.Device != (Selector{Kind: Automatic}) || b.Root.IsReadOnly() {
+		t.Errorf("%+v", b.Root)
+	}
+}
+
+func TestPlanBootReadOnlyRoot(t *testing.T) {
+	for _, line := range []string{wholeLine + " ro", "root=/dev/vda2 usrhash=" + testHash, wholeLine + " rootflags=noatime,ro"} {
+		b := planLine(t, line)
+		if !b.Root.IsReadOnly() || len(b.Warnings) != 1 || !strings.Contains(b.Warnings[0], "nothing merged takes writes") {
+			t.Errorf("%s: %+v", line, b)
+		}
+	}
+	if planLine(t, wholeLine).Root.IsReadOnly() {
+		t.Error("read-only in spite of rw")
+	}
 }

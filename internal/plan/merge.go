@@ -65,6 +65,9 @@ type MergeInput struct {
 	Strict bool
 	// Flags change the mount flags of hierarchies, by their paths as configured.
 	Flags map[string]FlagChange
+	// WithoutWrites makes read-only what takes writes on the root's file system, since that is mounted read-only. What
+	// was written before stays on top.
+	WithoutWrites bool
 	// NoExec is --noexec=, nil if it was not given.
 	NoExec *bool
 	// KeepTimes gives merged directories the modification time of the host's. A merge before systemd starts must not
@@ -356,8 +359,8 @@ func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h
 	if err := o.planWrites(in, h); err != nil {
 		return nil, err
 	}
-	isUpper := o.Upper != "" && h.Mutable != nil && h.Mutable.IsHost
-	if h.Exists && !h.Empty && !isUpper {
+	isUsed := o.Upper != "" && h.Mutable != nil && h.Mutable.IsHost || slices.Contains(o.Sources, FromHost)
+	if h.Exists && !h.Empty && !isUsed {
 		o.Layers, o.Sources = append(o.Layers, o.Target), append(o.Sources, FromHost)
 		o.Backing = h.Backing
 	}
@@ -388,7 +391,16 @@ func (o *Overlay) planWrites(in MergeInput, h extension.Hierarchy) error {
 	switch in.Settings.Mutable {
 	case "no":
 	case "auto", "yes":
-		if m == nil && in.Settings.Mutable == "auto" {
+		if m == nil && (in.Settings.Mutable == "auto" || in.WithoutWrites) {
+			return nil
+		}
+		if in.WithoutWrites {
+			source := FromImport
+			if m.IsHost {
+				source = FromHost
+			}
+			o.Layers = append([]string{in.RootPath + m.Path}, o.Layers...)
+			o.Sources = append([]string{source}, o.Sources...)
 			return nil
 		}
 		if m != nil && m.WriteProblem != "" {

@@ -213,6 +213,32 @@ func TestPlanMergeModes(t *testing.T) {
 	}
 }
 
+// On a root that is mounted read-only nothing takes writes, and what was written before still lies on top.
+func TestPlanMergeWithoutWrites(t *testing.T) {
+	elsewhere := &extension.MutableDirectory{Path: "/var/lib/extensions.mutable/etc", WriteProblem: "its file system is read-only"}
+	for name, c := range map[string]struct {
+		mode    string
+		mutable *extension.MutableDirectory
+		want    []string
+	}{
+		"auto, /etc itself": {"auto", &extension.MutableDirectory{Path: "/etc", IsHost: true, WriteProblem: "its file system is read-only"}, []string{FromHost, "a"}},
+		"auto, elsewhere":   {"auto", elsewhere, []string{FromImport, "a", FromHost}},
+		"yes, elsewhere":    {"yes", elsewhere, []string{FromImport, "a", FromHost}},
+		"auto, none":        {"auto", nil, []string{"a", FromHost}},
+		"yes, none":         {"yes", nil, []string{"a", FromHost}},
+		"no":                {"no", elsewhere, []string{"a", FromHost}},
+	} {
+		h := etc()
+		h.Mutable = c.mutable
+		in := confextInput(c.mode, h, "a")
+		in.WithoutWrites = true
+		o := mustMerge(t, in).Overlays[0]
+		if !slices.Equal(o.Sources, c.want) || o.TakesWrites() || o.Work != "" || o.MakeUpper {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+}
+
 func TestPlanMergeHostDirectory(t *testing.T) {
 	for name, c := range map[string]struct {
 		hierarchy extension.Hierarchy

@@ -8,6 +8,7 @@ import (
 
 	"github.com/preroot/preroot/internal/gpt"
 	"github.com/preroot/preroot/internal/observe"
+	"github.com/preroot/preroot/internal/versionorder"
 )
 
 // SelectorKind says by what a device is named.
@@ -20,6 +21,8 @@ const (
 	ByUUID      SelectorKind = "UUID"
 	ByLabel     SelectorKind = "LABEL"
 	ByPath      SelectorKind = "path"
+	// Automatic is the root that the partition table of the disk of /usr has.
+	Automatic SelectorKind = "gpt-auto"
 )
 
 // Selector names a block device.
@@ -29,8 +32,11 @@ type Selector struct {
 }
 
 func (s Selector) String() string {
-	if s.Kind == ByPath {
+	switch s.Kind {
+	case ByPath:
 		return s.Value
+	case Automatic:
+		return "of the type of a root on the disk of /usr"
 	}
 	return string(s.Kind) + "=" + s.Value
 }
@@ -107,7 +113,8 @@ func unescapeLink(name string) string {
 
 // Find returns the first partition that the selector names. others counts
 // further ones, which are a reason for a warning: identifiers ought to be
-// unique. Partitions on the disk named by prefer come first.
+// unique. Partitions on the disk named by prefer come first; of those that are found by their type, the one with the
+// newest label.
 func (s Selector) Find(partitions []observe.Partition, prefer string) (found *observe.Partition, others int) {
 	for i := range partitions {
 		p := &partitions[i]
@@ -115,8 +122,13 @@ func (s Selector) Find(partitions []observe.Partition, prefer string) (found *ob
 			continue
 		}
 		switch {
+		case s.Kind == Automatic && p.Disk != prefer:
+			// Never another disk's: nothing says that it belongs to this /usr.
 		case found == nil:
 			found = p
+		case s.Kind == Automatic && versionorder.Compare(p.Entry.Name, found.Entry.Name) > 0:
+			found = p
+			others++
 		case prefer != "" && p.Disk == prefer && found.Disk != prefer:
 			found = p
 			others++
@@ -140,6 +152,8 @@ func (s Selector) names(p *observe.Partition) bool {
 		return p.Content.Kind != "" && p.Content.Label == s.Value
 	case ByPath:
 		return p.Node() == s.Value
+	case Automatic:
+		return p.IsRoot
 	}
 	return false
 }

@@ -35,6 +35,11 @@ func TestFind(t *testing.T) {
 	partitions[3].Content = superblock.Info{Kind: superblock.VFAT, UUID: "12AB-34CD"}
 	// Whole disks may hold one, too.
 	partitions = append(partitions, observe.Partition{Device: blockdev.Device{Name: "vdd"}, Content: superblock.Info{Kind: superblock.XFS, UUID: two, Label: "ROOT"}})
+	for i, label := range []string{"root_9", "root_10"} {
+		root := partition("vde"+[]string{"1", "2"}[i], "vde", i+1, "44444444-4444-4444-4444-444444444444", label)
+		root.IsRoot = true
+		partitions = append(partitions, root)
+	}
 	zero := gpt.GUID{}.String()
 	for name, c := range map[string]struct {
 		selector Selector
@@ -54,6 +59,8 @@ func TestFind(t *testing.T) {
 		"a whole disk by path":            {Selector{ByPath, "/dev/vda"}, "", "vda", 0},
 		"a path with a folder":            {Selector{ByPath, "/dev/cciss/c0d0p1"}, "", "cciss!c0d0p1", 0},
 		"no path":                         {Selector{ByPath, "/dev/vdz"}, "", "", 0},
+		"the root of the disk":            {Selector{Kind: Automatic}, "vde", "vde2", 1},
+		"no root on the disk":             {Selector{Kind: Automatic}, "vdb", "", 0},
 		"by UUID":                         {Selector{ByUUID, two}, "", "vda1", 1},
 		"by UUID on another disk":         {Selector{ByUUID, "12ab-34cd"}, "vda", "vdb2", 0},
 		"by file system label":            {Selector{ByLabel, "ROOT"}, "vda", "vda1", 1},
