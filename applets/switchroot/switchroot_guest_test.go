@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// callVariable has what a child of the test program shall do as PID 1 of a namespace: "PREPARATION ARGUMENT...".
+// callVariable has what a child of the test program shall do as PID 1 of a namespace: "PREPARATION ARGUMENT...", with a
+// semicolon between calls.
 const callVariable = "PREROOT_SWITCH_CALL"
 
 // init is what the new root has as its init: this program again.
@@ -24,15 +26,17 @@ const initPath = "/usr/lib/init"
 func TestMain(m *testing.M) {
 	call, isChild := os.LookupEnv(callVariable)
 	switch {
-	case os.Args[0] == initPath:
+	case filepath.Clean(os.Args[0]) == initPath:
 		showWorld()
 	case isChild:
-		words := strings.Fields(call)
+		preparation, lines, _ := strings.Cut(call, " ")
 		makeInitramfs()
-		preparations[words[0]]()
+		preparations[preparation]()
 		before := mountTable()
-		status := Main(append([]string{"switch_root"}, words[1:]...))
-		fmt.Printf("status %d, mounts changed: %v\n", status, before != mountTable())
+		for line := range strings.SplitSeq(lines, ";") {
+			status := Main(append([]string{"switch_root"}, strings.Fields(line)...))
+			fmt.Printf("status %d, mounts changed: %v\n", status, before != mountTable())
+		}
 	default:
 		os.Exit(m.Run())
 	}
@@ -54,7 +58,7 @@ func makeInitramfs() {
 		must(os.Mkdir(mount[1], 0o755))
 		must(unix.Mount(mount[0], mount[1], mount[0], 0, ""))
 	}
-	must(os.WriteFile("/ballast", make([]byte, ballast), 0o600))
+	must(os.WriteFile("/ballast", nil, 0o600))
 	must(os.WriteFile("/run/kept", []byte("kept"), 0o600))
 	must(os.WriteFile("/dev/kept", nil, 0o600))
 	must(os.MkdirAll("/sysroot/usr/lib", 0o755))
@@ -72,6 +76,7 @@ func makeInitramfs() {
 // preparations are what a case wants besides.
 var preparations = map[string]func(){
 	"plain": func() {},
+	"large": func() { must(os.WriteFile("/ballast", make([]byte, ballast), 0o600)) },
 	"shared": func() {
 		must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""))
 	},
@@ -167,13 +172,13 @@ func call(t *testing.T, line string) (output string, status unix.WaitStatus) {
 	if command.ProcessState == nil {
 		t.Fatal(err)
 	}
-	return string(text), unix.WaitStatus(command.ProcessState.Sys().(unix.WaitStatus))
+	return string(text), unix.WaitStatus(command.ProcessState.Sys().(syscall.WaitStatus))
 }
 
 func TestSwitch(t *testing.T) {
 	const root = `"dev" "file" "init" "proc" "run" "sys" "usr"`
 	for name, c := range map[string]struct{ line, kept, mounts string }{
-		"plain":         {"plain /sysroot /init one --two", "kept", `"/" "/dev" "/proc" "/run" "/sys"`},
+		"plain":         {"large /sysroot /init one --two", "kept", `"/" "/dev" "/proc" "/run" "/sys"`},
 		"shared mounts": {"shared /sysroot /init one --two", "kept", `"/" "/dev" "/proc" "/run" "/sys"`},
 		"a /run there":  {"own-run /sysroot /init one --two", "its own", `"/" "/dev" "/proc" "/run" "/sys"`},
 		"a descriptor":  {"descriptor /sysroot /init one --two", "kept", `"/" "/dev" "/proc" "/run" "/sys"`},
@@ -213,31 +218,45 @@ func TestSwitch(t *testing.T) {
 
 // What would not work is found before anything is changed.
 func TestCheck(t *testing.T) {
-	for line, want := range map[string]string{
-		"plain --check /sysroot " + initPath:  "",
-		"programs --check /sysroot /init":     "",
-		"programs --check /sysroot /gone":     "find init: open /sysroot/gone: no such file or directory",
-		"programs --check /sysroot /bin/init": "find init: open /sysroot/bin/init: no such file or directory",
-		"programs --check /sysroot /dangling": "find init: open /sysroot/dangling: no such file or directory",
-		"programs --check /sysroot /usr":      "find init: /sysroot/usr is not an executable file",
-		"programs --check /sysroot /plain":    "find init: /sysroot/plain is not an executable file",
-		"programs --check /sysroot /text":     "find init: /sysroot/text is neither an ELF program nor a script that begins with #!",
-		"programs --check /sysroot /orphan": "find init: /sysroot/orphan needs the interpreter /bin/nothing: " +
-			"open /sysroot/bin/nothing: no such file or directory",
-		"programs --check /sysroot /loop":    "has too many interpreters",
-		"programs --check /sysroot /foreign": "find init: /sysroot/foreign is a program for another machine (ELF machine 63)",
-		"plain --check / /init":              "switch root: / is the root already",
-		"plain --check /sysroot/usr /init":   "switch root: /sysroot/usr is not a mount point",
-		"plain --check /gone /init":          "lstat /gone: no such file or directory",
-		"not-a-mount --check /sysroot /init": "switch root: /sysroot is not a mount point",
+	type check struct{ arguments, want string }
+	for preparation, checks := range map[string][]check{
+		"plain": {
+			{"/sysroot " + initPath, ""},
+			{"/ /init", "switch root: / is the root already"},
+			{"/sysroot/usr /init", "switch root: /sysroot/usr is not a mount point"},
+			{"/gone /init", "lstat /gone: no such file or directory"},
+		},
+		"programs": {
+			{"/sysroot /init", ""},
+			{"/sysroot /gone", "find init: open /sysroot/gone: no such file or directory"},
+			{"/sysroot /bin/init", "find init: open /sysroot/bin/init: no such file or directory"},
+			{"/sysroot /dangling", "find init: open /sysroot/dangling: no such file or directory"},
+			{"/sysroot /usr", "find init: /sysroot/usr is not an executable file"},
+			{"/sysroot /plain", "find init: /sysroot/plain is not an executable file"},
+			{"/sysroot /text", "find init: /sysroot/text is neither an ELF program nor a script that begins with #!"},
+			{"/sysroot /orphan", "find init: /sysroot/orphan needs the interpreter /bin/nothing: open /sysroot/bin/nothing: no such file or directory"},
+			{"/sysroot /loop", "has too many interpreters"},
+			{"/sysroot /foreign", "find init: /sysroot/foreign is a program for another machine (ELF machine 63)"},
+		},
+		"not-a-mount": {{"/sysroot /init", "switch root: /sysroot is not a mount point"}},
 	} {
-		output, _ := call(t, line)
-		status := 0
-		if want != "" {
-			status = 1
+		var lines []string
+		for _, c := range checks {
+			lines = append(lines, "--check "+c.arguments)
 		}
-		if !strings.Contains(output, want) || !strings.HasSuffix(output, fmt.Sprintf("status %d, mounts changed: false\n", status)) {
-			t.Errorf("%s: want %q, got\n%s", line, want, output)
+		output, _ := call(t, preparation+" "+strings.Join(lines, ";"))
+		said := strings.SplitAfter(output, "mounts changed: false\n")
+		if len(said) != len(checks)+1 {
+			t.Fatalf("%s: %d answers to %d calls:\n%s", preparation, len(said)-1, len(checks), output)
+		}
+		for i, c := range checks {
+			status := "status 0, "
+			if c.want != "" {
+				status = "status 1, "
+			}
+			if !strings.Contains(said[i], c.want) || !strings.Contains(said[i], status) || strings.Count(said[i], "\n") > 2 {
+				t.Errorf("%s, %s: want %q, got\n%s", preparation, c.arguments, c.want, said[i])
+			}
 		}
 	}
 }

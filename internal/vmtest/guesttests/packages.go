@@ -104,6 +104,10 @@ var packages = []struct {
 		},
 	},
 	{
+		path:    "applets/switchroot",
+		modules: []string{},
+	},
+	{
 		path:    "applets/verity",
 		modules: []string{"loop", "dm-verity", "erofs"},
 		programs: []string{

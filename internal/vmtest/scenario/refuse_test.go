@@ -86,6 +86,12 @@ var refusals = []refusal{
 		cause: `superblock: hash type 9`},
 	{name: "superblock of version 7", change: setField32(offsetVersion, 7),
 		cause: `superblock: version 7`},
+	{name: "a root that must be checked", change: markDirty,
+		cause: `root /dev/vda4: its ext4 must be checked`},
+	{name: "a hibernation image", change: fallAsleep,
+		cause: `/dev/vda3 holds a hibernation image`},
+	{name: "an unknown word for the initrd", cmdline: func(_ *testing.T, line string) string { return line + " rd.unheard-of=1" },
+		cause: `the kernel command line has rd.unheard-of`},
 	{name: "default confext without its release file", disk: "no-release.raw",
 		cause: `00-default.*extension-release\.00-default`},
 }
