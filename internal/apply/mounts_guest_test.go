@@ -142,7 +142,7 @@ func TestMoveMountsIsAllOrNothing(t *testing.T) {
 		must(os.Mkdir("/c", 0o755))
 		say("%v", MoveMounts("/sysroot", []string{"/a", "/b", "/c"}))
 		say("%v %v %v", isMountPoint("/a"), isMountPoint("/b"), isMountPoint("/sysroot/a"))
-	}, "make mount point: /sysroot/b: not a directory", "move mount /c to /sysroot/c: invalid argument", "true true false")
+	}, "make mount point: /sysroot/b: not a directory", "move mount /c at /sysroot/c: invalid argument", "true true false")
 }
 
 func TestCheckInit(t *testing.T) {
