@@ -188,6 +188,9 @@ func (b *boot) planBoot() error {
 		return err
 	}
 	b.loader = kernelmodules.NewLoader(b.index)
+	if b.plan.Usr.SealKeyring {
+		b.loader.Parameters = unsealed
+	}
 	return nil
 }
 

@@ -14,9 +14,11 @@ import (
 	"github.com/preroot/preroot/internal/uevent"
 )
 
-// devices are the partitions that the boot needs.
+// devices are the partitions that the boot needs, and all that were there when they were found.
 type devices struct {
 	usrData, usrHash, root *observe.Partition
+	usrParity              *observe.Partition // nil without error correction
+	partitions             []observe.Partition
 }
 
 // loadCertainModules starts to load what is needed for certain, side by side.
@@ -143,11 +145,17 @@ func modaliases(events []uevent.Event) []string {
 // selectDevices picks the partitions, and names the first one that is missing.
 func (b *boot) selectDevices(partitions []observe.Partition) (found devices, missing string) {
 	usr := b.plan.Usr
+	found.partitions = partitions
 	if found.usrData, _ = usr.Data.Find(partitions, ""); found.usrData == nil {
 		return found, usr.Data.String() + " (data of /usr, first half of usrhash=)"
 	}
 	if found.usrHash, _ = usr.Hash.Find(partitions, found.usrData.Disk); found.usrHash == nil {
 		return found, usr.Hash.String() + " (hash tree of /usr, second half of usrhash=)"
+	}
+	if fec := usr.Options.FEC; fec != nil {
+		if found.usrParity, _ = fec.Device.Find(partitions, found.usrData.Disk); found.usrParity == nil {
+			return found, fec.Device.String() + " (error correction of /usr, fec-device=)"
+		}
 	}
 	if found.root, _ = b.plan.Root.Device.Find(partitions, found.usrData.Disk); found.root == nil {
 		return found, b.plan.Root.Device.String() + " (root)"

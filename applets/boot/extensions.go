@@ -15,7 +15,6 @@ import (
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/rootdir"
-	"github.com/preroot/preroot/internal/trust"
 )
 
 // workspace is where images are mounted during the merge.
@@ -73,29 +72,12 @@ func (b *boot) mergeExtensions() (err error) {
 
 // readCertificates returns those of the image and of a verified /usr below root, or why none counts.
 func (b *boot) readCertificates(root *rootdir.Root) ([]*cms.Certificate, error) {
-	if allowed, reason := trust.UserSpaceAllowed(&b.words, ""); !allowed {
-		return nil, errors.New("switched off: " + reason)
-	}
 	image, err := rootdir.Open("/")
 	if err != nil {
 		return nil, err
 	}
 	defer image.Close()
-	mounts, err := observe.Mounts()
-	if err != nil {
-		return nil, err
-	}
-	var certificates []*cms.Certificate
-	for _, place := range []*rootdir.Root{image, root} {
-		found, notes := trust.ReadDirectories(place, trust.VerifiedDirectories(place, mounts, "/sys"))
-		for _, note := range notes {
-			b.warn("%s", note)
-		}
-		for _, certificate := range found {
-			certificates = append(certificates, certificate.Certificate)
-		}
-	}
-	return certificates, nil
+	return b.certificatesBelow(image, root)
 }
 
 // merger carries what the rounds of a merge share.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/preroot/preroot/internal/apply"
+	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
 	"github.com/preroot/preroot/internal/devmapper"
@@ -19,29 +20,55 @@ import (
 // from then on the kernel answers damage with a panic.
 func (b *boot) openUsr(found devices) error {
 	data, hash := found.usrData.Device, found.usrHash.Device
-	seen, err := observe.ReadVerity(data, hash)
+	options := b.plan.Usr.Options
+	seen, err := observe.ReadVerity(data, hash, options.HashOffset, options.Bare)
 	if err != nil {
 		return err
 	}
-	verity, err := plan.PlanVerity(b.plan.Usr, seen, data, hash)
+	var parity *blockdev.Device
+	if found.usrParity != nil {
+		parity = &found.usrParity.Device
+	}
+	verity, err := plan.PlanVerity(b.plan.Usr, seen, data, hash, parity)
 	if err != nil {
 		return err
 	}
-	if err := seen.CheckStart(verity.Table.RootHash, data, hash); err != nil {
+	samples, err := seen.CheckStart(verity.Table.RootHash, data, hash)
+	if err != nil {
+		return err
+	}
+	var damage error
+	if verity.Probe, damage, err = plan.ProbeVerity(&verity.Table.Options, samples, false); err != nil {
 		return explainMismatch(err, data.Node(), hash.Node())
 	}
+	if damage != nil {
+		b.warn("/usr on %s: %v; the kernel corrects it, or does not open it", data.Node(), damage)
+	}
+	signed, err := b.usrSignature(found, verity.Table.RootHash)
+	if err != nil {
+		return err
+	}
+	signed.Key = plan.SignatureKey(seen.Superblock, verity.Name)
 	if err := b.load("dm_verity"); err != nil {
 		return err
+	}
+	if b.plan.Usr.SealKeyring {
+		if err := b.sealKeyring(); err != nil {
+			return err
+		}
 	}
 	if b.dm, err = devmapper.Open(); err != nil {
 		return err
 	}
-	if _, err := apply.OpenVerity(b.dm, verity); err != nil {
-		return err
+	_, outcome, err := apply.OpenSigned(b.dm, verity, signed.Signed)
+	if err != nil {
+		return explainRefusal(err, b.plan.Usr.Policy, signed.from)
 	}
+	b.logSignature(outcome, signed.from)
 	b.record(func() {
 		b.report.Usr = &bootreport.Usr{
 			Data: data.Node(), Hash: hash.Node(), UUID: verity.UUID, RootHash: hex.EncodeToString(verity.Table.RootHash),
+			Signature: string(outcome.State), SignatureFrom: signed.from, SignatureNote: outcome.Note,
 		}
 	})
 	return nil

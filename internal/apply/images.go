@@ -28,7 +28,7 @@ func contentKey(image extension.Image) string {
 }
 
 // open makes a detached mount of an image, and says what became of its signature.
-func (w *Workspace) open(image extension.Image) (mount *mountapi.Mount, signature signatureOutcome, err error) {
+func (w *Workspace) open(image extension.Image) (mount *mountapi.Mount, signature SignatureOutcome, err error) {
 	if image.Type.IsTree() {
 		mount, err = w.openTree(image)
 		return mount, signature, err
@@ -81,14 +81,14 @@ func (w *Workspace) openPlain(image extension.Image, file *os.File) (*mountapi.M
 }
 
 // openVerified mounts an image through a dm-verity device of its own.
-func (w *Workspace) openVerified(image extension.Image, file *os.File) (*mountapi.Mount, signatureOutcome, error) {
+func (w *Workspace) openVerified(image extension.Image, file *os.File) (*mountapi.Mount, SignatureOutcome, error) {
 	dm, err := w.deviceMapper()
 	if err != nil {
-		return nil, signatureOutcome{}, fmt.Errorf("it needs dm-verity, which is not available here: %w", err)
+		return nil, SignatureOutcome{}, fmt.Errorf("it needs dm-verity, which is not available here: %w", err)
 	}
 	v, release, err := w.attachVerity(image, file)
 	if err != nil {
-		return nil, signatureOutcome{}, err
+		return nil, SignatureOutcome{}, err
 	}
 	defer release()
 	node, signature, err := w.openSigned(dm, image, v)

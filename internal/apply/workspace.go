@@ -44,7 +44,7 @@ type Workspace struct {
 
 type openedImage struct {
 	at        string
-	signature signatureOutcome
+	signature SignatureOutcome
 	err       error
 }
 
@@ -146,7 +146,7 @@ func (w *Workspace) Examine(image extension.Image, hierarchies []string) plan.Ca
 		return c
 	}
 	opened := w.openOnce(image)
-	c.Signature, c.SignatureNote = opened.signature.state, opened.signature.note
+	c.Signature, c.SignatureNote = opened.signature.State, opened.signature.Note
 	err := opened.err
 	if err == nil {
 		err = w.space.Do(func() error { return readTree(&c, opened.at, hierarchies) })

@@ -31,6 +31,7 @@ var pureFunctions = []string{
 	"internal/extension.SearchPath",
 	"internal/extension.Type.IsTree",
 	"internal/mountapi.ParseOptions",
+	"internal/trust.ParsePolicy",
 }
 
 // clocks are what would make two plans of the same things differ.

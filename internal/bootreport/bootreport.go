@@ -74,6 +74,11 @@ type Usr struct {
 	RootHash   string `json:"rootHash"`
 	UUID       string `json:"uuid"`
 	FileSystem string `json:"fileSystem"`
+	// Signature says who has accepted the signature of the root hash, SignatureFrom where it was, and SignatureNote why
+	// it was not accepted.
+	Signature     string `json:"signature"`
+	SignatureFrom string `json:"signatureFrom,omitempty"`
+	SignatureNote string `json:"signatureNote,omitempty"`
 }
 
 // Root is the root file system.

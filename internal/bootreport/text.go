@@ -25,6 +25,10 @@ func (r *Report) Text() string {
 		r.StartedMS, r.EndedMS, r.EndedMS-r.StartedMS, r.UserMS, r.KernelMS)
 	if u := r.Usr; u != nil {
 		w.printf("/usr: %s with hash tree on %s (%s), verified\n  root hash %s\n", u.Data, u.Hash, u.FileSystem, u.RootHash)
+		if u.SignatureFrom != "" {
+			w.printf("  signature from %s %s\n", u.SignatureFrom, u.Signature)
+		}
+		w.wrap("  ", u.SignatureNote)
 	}
 	if r.Root != nil {
 		w.printf("/: %s (%s)\n", r.Root.Device, r.Root.FileSystem)

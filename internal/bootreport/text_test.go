@@ -12,6 +12,7 @@ func TestText(t *testing.T) {
 from 1304 to 1805 ms: 500 ms, of which 30 ms own code, 120 ms in the kernel
 /usr: /dev/vda1 with hash tree on /dev/vda2 (erofs), verified
   root hash ab12
+  signature from /dev/vda3 accepted by the kernel
 /: /dev/vda3 (ext4)
 confext, Mutable=auto: /etc
   + user  /var/lib/confexts/user.raw

@@ -76,6 +76,17 @@ func (c CommandLine) Value(key string) (string, bool) {
 	return "", false
 }
 
+// InitrdValue is Value for words that systemd looks at in the initramfs: there "rd." in front of a
+// key makes no difference.
+func (c CommandLine) InitrdValue(key string) (string, bool) {
+	for i := len(c.words) - 1; i >= 0; i-- {
+		if word := c.words[i]; word.HasValue && (equalKeys(word.Key, key) || equalKeys(word.Key, "rd."+key)) {
+			return word.Value, true
+		}
+	}
+	return "", false
+}
+
 // Has reports whether the key occurs at all, with or without a value.
 func (c CommandLine) Has(key string) bool {
 	_, ok := c.last(key)
@@ -94,13 +105,21 @@ func (c CommandLine) Bool(key string, absent bool) (bool, error) {
 	if !word.HasValue {
 		return true, nil
 	}
-	switch strings.ToLower(word.Value) {
-	case "1", "yes", "y", "true", "t", "on":
-		return true, nil
-	case "0", "no", "n", "false", "f", "off":
-		return false, nil
+	if value, ok := ParseBool(word.Value); ok {
+		return value, nil
 	}
 	return absent, fmt.Errorf("kernel command line: %q is neither yes nor no", word.String())
+}
+
+// ParseBool reads one of the words that systemd takes for yes and no. ok is false for all others.
+func ParseBool(text string) (value, ok bool) {
+	switch strings.ToLower(text) {
+	case "1", "yes", "y", "true", "t", "on":
+		return true, true
+	case "0", "no", "n", "false", "f", "off":
+		return false, true
+	}
+	return false, false
 }
 
 func (c CommandLine) last(key string) (Word, bool) {

@@ -3,7 +3,7 @@
 // modules.softdep and modules.builtin.
 //
 // Modules are handed to the kernel as they are, so their signatures count. The
-// package never unloads, reads no modprobe.d(5) and passes no parameters.
+// package never unloads, reads no modprobe.d(5), and passes no parameters but those of its caller.
 package kernelmodules
 
 import (

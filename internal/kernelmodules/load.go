@@ -15,9 +15,12 @@ import (
 // called side by side: the kernel checks signatures and starts drivers on
 // several processors then.
 type Loader struct {
+	// Parameters has those of modules by their names; it must not be changed after the first Load.
+	Parameters map[string]string
+
 	index *Index
 	// insert gives an open module file to the kernel.
-	insert func(file *os.File) error
+	insert func(file *os.File, parameters string) error
 
 	mu      sync.Mutex
 	loads   map[string]*load
@@ -49,8 +52,8 @@ func NewLoader(index *Index) *Loader {
 	return &Loader{index: index, loads: map[string]*load{}, insert: insertModule}
 }
 
-func insertModule(file *os.File) error {
-	return unix.FinitModule(int(file.Fd()), "", 0)
+func insertModule(file *os.File, parameters string) error {
+	return unix.FinitModule(int(file.Fd()), parameters, 0)
 }
 
 // Load loads a module with all that it needs and returns when its init function
@@ -96,7 +99,7 @@ func (l *Loader) loadOnce(name, file string, entry *load) error {
 	}
 	defer module.Close()
 	start := time.Now()
-	err = l.insert(module)
+	err = l.insert(module, l.Parameters[name])
 	entry.time = time.Since(start)
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return &Error{Module: name, Errno: err}

@@ -24,7 +24,7 @@ type fakeKernel struct {
 	enter func(name string)
 }
 
-func (k *fakeKernel) insert(file *os.File) error {
+func (k *fakeKernel) insert(file *os.File, parameters string) error {
 	text, err := io.ReadAll(file)
 	if err != nil {
 		return err
@@ -324,7 +324,7 @@ func TestInsertOfWhatIsNoModule(t *testing.T) {
 	}
 	defer file.Close()
 	// Without privileges EPERM, with them ENOEXEC or the like: never success.
-	if err := insertModule(file); err == nil {
+	if err := insertModule(file, ""); err == nil {
 		t.Error("/dev/null is a module")
 	}
 }

@@ -101,24 +101,31 @@ func TestScanReadsPartitionTables(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 
-	v, err := ReadVerity(found[1].Device, found[2].Device)
+	v, err := ReadVerity(found[1].Device, found[2].Device, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.CheckStart(root, found[1].Device, found[2].Device); err != nil {
-		t.Error(err)
+	samples, err := v.CheckStart(root, found[1].Device, found[2].Device)
+	if err != nil || len(samples) == 0 {
+		t.Errorf("%+v, %v", samples, err)
 	}
-	if err := v.CheckStart(make([]byte, 32), found[1].Device, found[2].Device); err == nil || !strings.Contains(err.Error(), "top hash block does not match the root hash") {
-		t.Errorf("%v", err)
+	for _, sample := range samples {
+		if sample.Err != nil {
+			t.Error(sample.Err)
+		}
 	}
-	if _, err := ReadVerity(found[1].Device, found[1].Device); err == nil || !strings.HasPrefix(err.Error(), found[1].Node()+": ") {
+	samples, err = v.CheckStart(make([]byte, 32), found[1].Device, found[2].Device)
+	if err != nil || len(samples) == 0 || samples[0].Err == nil || !strings.Contains(samples[0].Err.Error(), "top hash block does not match the root hash") {
+		t.Errorf("%+v, %v", samples, err)
+	}
+	if _, err := ReadVerity(found[1].Device, found[1].Device, 0, nil); err == nil || !strings.HasPrefix(err.Error(), found[1].Node()+": ") {
 		t.Errorf("%v", err)
 	}
 	gone := blockdev.Device{Name: "preroot-no-such-disk"}
-	if _, err := ReadVerity(found[1].Device, gone); err == nil {
+	if _, err := ReadVerity(found[1].Device, gone, 0, nil); err == nil {
 		t.Error("read from a device that is not there")
 	}
-	if err := v.CheckStart(root, gone, found[2].Device); err == nil {
+	if _, err := v.CheckStart(root, gone, found[2].Device); err == nil {
 		t.Error("checked a device that is not there")
 	}
 	if info, err := FileSystem(found[2].Node()); err != nil || info.Kind != superblock.Verity {

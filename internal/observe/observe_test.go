@@ -2,6 +2,7 @@ package observe
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/gpt"
-	"github.com/preroot/preroot/internal/hashtree/hashtreetest"
 	"github.com/preroot/preroot/internal/superblock"
 	"github.com/preroot/preroot/internal/veritytable"
 )
@@ -139,7 +139,7 @@ func TestEntryOf(t *testing.T) {
 func TestCheckVerity(t *testing.T) {
 	good := veritytable.Superblock{HashType: 1, Algorithm: "sha256", DataBlockSize: 4096, HashBlockSize: 4096, DataBlocks: 200, Salt: []byte{1}}
 	data, hash := blockdev.Device{Name: "vda1", Size: 200 * 4096}, blockdev.Device{Name: "vda2", Size: 4 * 4096}
-	v, err := checkVerity(hashtreetest.Superblock(good), data, hash)
+	v, err := checkVerity(&good, data, hash, 0)
 	if err != nil || v.Superblock.DataBlocks != 200 || v.Geometry.StartBlock != 1 || v.Geometry.TreeBlocks != 3 {
 		t.Fatalf("%+v, %v", v, err)
 	}
@@ -156,9 +156,44 @@ func TestCheckVerity(t *testing.T) {
 	} {
 		s := good
 		c.change(&s)
-		_, err := checkVerity(hashtreetest.Superblock(s), blockdev.Device{Name: "vda1", Size: c.data}, blockdev.Device{Name: "vda2", Size: c.hash})
+		_, err := checkVerity(&s, blockdev.Device{Name: "vda1", Size: c.data}, blockdev.Device{Name: "vda2", Size: c.hash}, 0)
 		if err == nil || !strings.HasPrefix(err.Error(), "/dev/vda2: ") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+func TestReadVerityWithoutSuperblock(t *testing.T) {
+	bare := veritytable.Superblock{HashType: 1, Algorithm: "sha256", DataBlockSize: 4096, HashBlockSize: 4096, Bare: true}
+	data, hash := blockdev.Device{Name: "preroot-none", Size: 200*4096 + 5}, blockdev.Device{Name: "preroot-none", Size: 5 * 4096}
+	// Nothing is read, and the number of blocks is that of the data device.
+	v, err := ReadVerity(data, hash, 2*4096, &bare)
+	if err != nil || v.Superblock.DataBlocks != 200 || v.Geometry.StartBlock != 2 || v.HashOffset != 2*4096 || bare.DataBlocks != 0 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if _, err := ReadVerity(data, hash, 3*4096, &bare); err == nil || !strings.Contains(err.Error(), "ends at byte 24576") {
+		t.Errorf("%v", err)
+	}
+	if _, err := ReadVerity(blockdev.Device{}, hash, 0, &bare); err == nil || !strings.Contains(err.Error(), "0 data blocks") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestReadSignatureFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "signature")
+	for _, c := range []struct {
+		size int
+		want string
+	}{{0, "it is empty"}, {1, ""}, {maxSignature, ""}, {maxSignature + 1, "more than 32767 bytes"}} {
+		if err := os.WriteFile(name, make([]byte, c.size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		content, err := ReadSignatureFile(name)
+		if c.want == "" && (err != nil || len(content) != c.size) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%d bytes: %d, %v", c.size, len(content), err)
+		}
+	}
+	if _, err := ReadSignatureFile(name + ".gone"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
 	}
 }

@@ -10,62 +10,68 @@ import (
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
-// Verity is what the superblock on a hash device says.
+// Verity is a hash tree, as the superblock on the hash device says or somebody else who knows.
 type Verity struct {
 	Superblock *veritytable.Superblock
 	Geometry   *veritytable.Geometry
+	// HashOffset is where the superblock, or a bare tree, starts on the hash device, in bytes.
+	HashOffset int64
 }
 
-// ReadVerity reads the superblock at the start of the hash device and checks
-// that the areas it describes lie within the devices.
-func ReadVerity(data, hash blockdev.Device) (*Verity, error) {
+// ReadVerity reads the superblock at a byte of the hash device and checks that the areas it
+// describes lie within the devices. bare, if it is not nil, describes a tree without superblock instead; without
+// a number of blocks it covers all of the data device.
+func ReadVerity(data, hash blockdev.Device, hashOffset int64, bare *veritytable.Superblock) (*Verity, error) {
+	if bare != nil {
+		s := *bare
+		if s.DataBlocks == 0 && s.DataBlockSize > 0 {
+			s.DataBlocks = uint64(data.Size) / uint64(s.DataBlockSize)
+		}
+		return checkVerity(&s, data, hash, hashOffset)
+	}
 	file, err := os.Open(hash.Node())
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	block := make([]byte, veritytable.SuperblockSize)
-	if _, err := file.ReadAt(block, 0); err != nil {
-		return nil, fmt.Errorf("read verity superblock on %s: %w", hash.Node(), err)
+	if _, err := file.ReadAt(block, hashOffset); err != nil {
+		return nil, fmt.Errorf("read verity superblock at byte %d of %s: %w", hashOffset, hash.Node(), err)
 	}
-	return checkVerity(block, data, hash)
+	s, err := veritytable.ParseSuperblock(block)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", hash.Node(), err)
+	}
+	return checkVerity(s, data, hash, hashOffset)
 }
 
-func checkVerity(block []byte, data, hash blockdev.Device) (*Verity, error) {
-	s, err := veritytable.ParseSuperblock(block)
-	if err == nil {
-		err = s.Check(data.Size, hash.Size, 0)
-	}
+func checkVerity(s *veritytable.Superblock, data, hash blockdev.Device, hashOffset int64) (*Verity, error) {
+	err := s.Check(data.Size, hash.Size, hashOffset)
 	var g *veritytable.Geometry
 	if err == nil {
-		g, err = s.Geometry(0)
+		g, err = s.Geometry(hashOffset)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", hash.Node(), err)
 	}
-	return &Verity{Superblock: s, Geometry: g}, nil
+	return &Verity{Superblock: s, Geometry: g, HashOffset: hashOffset}, nil
 }
 
 // CheckStart checks in user space the top of the hash tree against the root
 // hash, and the first, the middle and the last data block with their paths through the tree:
-// all that is read through the device before somebody uses it.
-func (v *Verity) CheckStart(root []byte, data, hash blockdev.Device) error {
+// all that is read through the device before somebody uses it. The error is about the devices.
+func (v *Verity) CheckStart(root []byte, data, hash blockdev.Device) ([]Sample, error) {
 	dataFile, err := os.Open(data.Node())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer dataFile.Close()
 	hashFile, err := os.Open(hash.Node())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer hashFile.Close()
-	for _, sample := range CheckSamples(v.Superblock, 0, root, dataFile, hashFile) {
-		if sample.Err != nil {
-			return sample.Err
-		}
-	}
-	return nil
+	return CheckSamples(v.Superblock, v.HashOffset, root, dataFile, hashFile), nil
 }
 
 // Sample is a data block that was checked in user space with its way through the tree.

@@ -3,11 +3,18 @@ package observe
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/preroot/preroot/internal/ddi"
 )
+
+// maxSignature bounds a signature in bytes: what the kernel takes as a key.
+const maxSignature = 32767
 
 // maxSignaturePartition is the largest partition that is looked at: see ddi.ParseSignaturePartition.
 const maxSignaturePartition = 4 << 20
@@ -36,4 +43,24 @@ func FindVeritySignature(partitions []Partition, disk string, root []byte) (sign
 		}
 	}
 	return nil, "", nil
+}
+
+// ReadSignatureFile reads a signature in DER.
+func ReadSignatureFile(name string) ([]byte, error) {
+	// A pipe that nobody writes to must not hold up the boot.
+	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxSignature+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read signature %s: %w", name, err)
+	case len(content) == 0:
+		return nil, fmt.Errorf("read signature %s: it is empty", name)
+	case len(content) > maxSignature:
+		return nil, fmt.Errorf("read signature %s: more than %d bytes", name, maxSignature)
+	}
+	return content, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/preroot/preroot/internal/kernelcmdline"
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/trust"
 )
 
 // DefaultTimeout bounds the wait for devices (rd.timeout= changes it).
@@ -64,6 +65,12 @@ type Usr struct {
 	RootHash string
 	// Data and Hash are the two partitions.
 	Data, Hash Selector
+	// Options are those of systemd.verity_usr_options=.
+	Options UsrOptions
+	// Policy says what has to stand behind the root hash, SealKeyring what the kernel shall trust: see
+	// VeritySettings.
+	Policy      trust.Policy
+	SealKeyring bool
 	// Mount says how /dev/mapper/usr is mounted; its Device is not used.
 	Mount FileSystem
 }
@@ -92,6 +99,7 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		return nil, refusal
 	}
 	b := &Boot{Required: settings.Required, Flags: settings.Flags, Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}}
+	b.Usr.Policy, b.Usr.SealKeyring = settings.Verity.UsrPolicy, settings.Verity.SealKeyring
 	if err := b.planUsr(words); err != nil {
 		return nil, err
 	}
@@ -136,7 +144,7 @@ func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
 		}
 		on = on && value
 	}
-	text, ok := words.Value("usrhash")
+	text, ok := words.InitrdValue("usrhash")
 	if !ok || !on {
 		reason := "the kernel command line has no usrhash="
 		if ok {
@@ -156,13 +164,16 @@ func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
 		key      string
 		selector *Selector
 	}{{"systemd.verity_usr_data", &b.Usr.Data}, {"systemd.verity_usr_hash", &b.Usr.Hash}} {
-		if value, ok := words.Value(device.key); ok {
+		if value, ok := words.InitrdValue(device.key); ok {
 			selector, err := ParseSelector(value)
 			if err != nil {
 				return &Refusal{Reason: device.key + "=" + shorten(value) + ": " + err.Error()}
 			}
 			*device.selector = selector
 		}
+	}
+	if err := b.planUsrOptions(words); err != nil {
+		return err
 	}
 	if value, ok := words.Value("mount.usr"); ok && value != "/dev/mapper/"+UsrName {
 		return &Refusal{
@@ -178,6 +189,24 @@ func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
 	b.Usr.Mount.Options, b.Usr.Mount.Attributes = mountapi.ParseOptions(flags)
 	// The device is read-only, whatever the flags say.
 	b.Usr.Mount.Attributes |= mountapi.ReadOnly
+	return nil
+}
+
+// planUsrOptions reads the options of /usr. Like systemd it takes the last list alone.
+func (b *Boot) planUsrOptions(words kernelcmdline.CommandLine) error {
+	const key = "systemd.verity_usr_options"
+	text, _ := words.InitrdValue(key)
+	options, warnings, err := parseUsrOptions(text)
+	if err != nil {
+		return &Refusal{
+			Reason: "in " + key + "= " + err.Error(),
+			Advice: "the words are those of veritytab(5); what is not understood must not weaken what was meant",
+		}
+	}
+	b.Usr.Options = options
+	for _, warning := range warnings {
+		b.Warnings = append(b.Warnings, key+"=: "+warning)
+	}
 	return nil
 }
 

@@ -16,7 +16,8 @@ type Settings struct {
 	// Required names the images of a class without which the boot must not go on.
 	Required map[osrelease.Class][]string
 	// Flags change the mount flags of hierarchies from what systemd has.
-	Flags map[string]FlagChange
+	Flags  map[string]FlagChange
+	Verity VeritySettings
 }
 
 // FlagChange is what to change of the flags of a mount.
@@ -34,6 +35,9 @@ type FlagChange struct {
 //	[SysExt]
 //	Require=NAME...
 //	MountFlags=HIERARCHY FLAG...
+//	[Verity]
+//	UsrPolicy=signed|verity|any
+//	SealKeyring=BOOL
 //
 // Flags are exec, noexec, suid, nosuid, dev and nodev.
 func ParseSettings(text []byte) (Settings, error) {
@@ -44,6 +48,12 @@ func ParseSettings(text []byte) (Settings, error) {
 	}
 	classes := map[string]osrelease.Class{"ConfExt": osrelease.ClassConfext, "SysExt": osrelease.ClassSysext}
 	for _, section := range file.Sections() {
+		if section == veritySection {
+			if err := settings.Verity.read(file); err != nil {
+				return settings, fmt.Errorf("read preroot.conf: %w", err)
+			}
+			continue
+		}
 		class, known := classes[section]
 		if !known {
 			return settings, fmt.Errorf("read preroot.conf: unknown section [%s]", section)

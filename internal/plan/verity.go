@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/preroot/preroot/internal/blockdev"
+	"github.com/preroot/preroot/internal/fec"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/veritytable"
 )
@@ -27,27 +28,55 @@ type Verity struct {
 // every kernel from 6.12 on and are never dropped.
 var bootOptions = veritytable.Options{OnCorruption: veritytable.Panic, OnError: veritytable.Panic}
 
-// PlanVerity makes the table for /usr. An error says that the root hash does
-// not fit the superblock's algorithm.
-func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device) (*Verity, error) {
+// PlanVerity makes the device of /usr; parity is the device of usr.Options.FEC, nil without one. An error says
+// that what the command line says does not fit the tree that was found.
+func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device, parity *blockdev.Device) (*Verity, error) {
 	root, err := veritytable.ParseRootHash(usr.RootHash, v.Superblock.Algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("usrhash=: %w", err)
 	}
-	return &Verity{
-		Name: UsrName,
-		UUID: veritytable.DeviceUUID(v.Superblock.UUID, UsrName),
-		Table: veritytable.Table{
-			Superblock: *v.Superblock,
-			DataDevice: data.Number,
-			HashDevice: hash.Number,
-			StartBlock: v.Geometry.StartBlock,
-			RootHash:   root,
-			Options:    bootOptions,
-		},
-		Probe:          Probe{Blocks: v.Superblock.SampleBlocks()}, // see observe.Verity.CheckStart
-		AcceptExisting: true,
-	}, nil
+	r := VerityRequest{
+		Name: UsrName, Superblock: v.Superblock, HashOffset: v.HashOffset, RootHash: root, Options: usr.Options.Table, DataSize: data.Size,
+	}
+	if usr.Options.FEC != nil {
+		if r.FEC, err = planParity(usr.Options.FEC, v, hash, *parity); err != nil {
+			return nil, fmt.Errorf("error correction of /usr on %s: %w", parity.Node(), err)
+		}
+	}
+	planned, err := PlanVerityOpen(r)
+	if err != nil {
+		return nil, err
+	}
+	planned.Table.DataDevice, planned.Table.HashDevice = data.Number, hash.Number
+	if r.FEC != nil {
+		planned.Table.Options.FEC.Device = parity.Number
+	}
+	planned.AcceptExisting = true
+	return planned, nil
+}
+
+// planParity finds out which blocks the parity covers: see fec.Compute.
+func planParity(wanted *UsrFEC, v *observe.Verity, hash, parity blockdev.Device) (*fec.Layout, error) {
+	end := hash.Size
+	if parity.Number == hash.Number {
+		end = min(end, wanted.Offset)
+	}
+	layout, err := fec.Compute(v.Superblock, v.Geometry, wanted.Roots, wanted.Offset, end)
+	if err != nil {
+		return nil, err
+	}
+	if size := int64(v.Superblock.HashBlockSize); wanted.Offset%size != 0 {
+		return nil, fmt.Errorf("the offset %d is not a multiple of the block size %d, as the kernel wants", wanted.Offset, size)
+	}
+	return &layout, nil
+}
+
+// SignatureKey is the description that the signature of a device's root hash has in the keyring.
+func SignatureKey(s *veritytable.Superblock, name string) string {
+	if s.Bare {
+		return "cryptsetup:" + name
+	}
+	return fmt.Sprintf("cryptsetup:%s-%s", dashed(s.UUID), name)
 }
 
 // PlanImageVerity makes the table for an image whose data and hash areas are

@@ -47,12 +47,11 @@ func PlanVerityOpen(r VerityRequest) (*Verity, error) {
 			Options:    r.Options,
 		},
 	}
-	key := fmt.Sprintf("cryptsetup:%s-%s", dashed(r.Superblock.UUID), r.Name)
 	if r.Superblock.Bare {
-		v.UUID, key = veritytable.BareDeviceUUID(r.Name), "cryptsetup:"+r.Name
+		v.UUID = veritytable.BareDeviceUUID(r.Name)
 	}
 	if r.Signature != nil {
-		v.Signature, v.Table.Options.SignatureKey = r.Signature, key
+		v.Signature, v.Table.Options.SignatureKey = r.Signature, SignatureKey(r.Superblock, r.Name)
 	}
 	// Sectors cannot overflow: Geometry has checked the superblock.
 	if r.DataSize>>9 < int64(v.Table.Sectors()) {

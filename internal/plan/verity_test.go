@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/hex"
-	"slices"
 	"strings"
 	"testing"
 
@@ -25,8 +24,8 @@ func TestPlanVerity(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := &observe.Verity{Superblock: s, Geometry: geometry}
-	data, hash := blockdev.Device{Number: "254:1"}, blockdev.Device{Number: "254:2"}
-	v, err := PlanVerity(Usr{RootHash: testHash}, seen, data, hash)
+	data, hash := blockdev.Device{Number: "254:1", Size: 8 * 4096}, blockdev.Device{Number: "254:2", Size: 1 << 20}
+	v, err := PlanVerity(planLine(t, wholeLine).Usr, seen, data, hash, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,17 +33,58 @@ func TestPlanVerity(t *testing.T) {
 	if got := v.Table.Line(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	// All that is read through the device was checked before, since damage is answered with a panic.
-	if !slices.Equal(v.Probe.Blocks, s.SampleBlocks()) || v.Probe.Gently || !v.AcceptExisting {
-		t.Errorf("%+v", v)
-	}
-	if v.Name != "usr" || v.UUID != "CRYPT-VERITY-0c0000000000000000000000000000ff-usr" || v.Table.Sectors() != 64 {
+	if v.Name != "usr" || v.UUID != "CRYPT-VERITY-0c0000000000000000000000000000ff-usr" || v.Table.Sectors() != 64 || !v.AcceptExisting {
 		t.Errorf("%+v", v)
 	}
 	for _, rootHash := range []string{testHash + testHash, "", strings.Repeat("zz", 32)} {
-		if _, err := PlanVerity(Usr{RootHash: rootHash}, seen, data, hash); err == nil || !strings.HasPrefix(err.Error(), "usrhash=: ") {
+		if _, err := PlanVerity(Usr{RootHash: rootHash}, seen, data, hash, nil); err == nil || !strings.HasPrefix(err.Error(), "usrhash=: ") {
 			t.Errorf("%q: %v", rootHash, err)
 		}
+	}
+}
+
+// TestPlanVerityOptions: what the command line says arrives in the table.
+func TestPlanVerityOptions(t *testing.T) {
+	data, hash := blockdev.Device{Number: "254:1", Size: 8 * 4096}, blockdev.Device{Number: "254:2", Size: 1 << 20}
+	parity := blockdev.Device{Number: "254:3", Size: 1 << 20}
+	for options, want := range map[string]string{
+		"":                      "2 panic_on_corruption panic_on_error",
+		"restart-on-corruption": "2 restart_on_corruption restart_on_error",
+		"use-tasklets,panic-on-corruption,check-at-most-once,ignore-zero-blocks": "5 panic_on_corruption panic_on_error ignore_zero_blocks check_at_most_once try_verify_in_tasklet",
+		"fec-device=PARTLABEL=fec,fec-roots=4,fec-offset=8192":                   "10 panic_on_corruption panic_on_error use_fec_from_device 254:3 fec_start 2 fec_blocks 263 fec_roots 4",
+	} {
+		usr := planLine(t, wholeLine+" systemd.verity_usr_options="+options).Usr
+		s := veritySuperblock("sha256")
+		geometry, err := s.Geometry(usr.Options.HashOffset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := PlanVerity(usr, &observe.Verity{Superblock: s, Geometry: geometry}, data, hash, &parity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Table.Line(); got != "1 254:1 254:2 4096 4096 8 1 sha256 "+testHash+" aabb "+want {
+			t.Errorf("%s: %s", options, got)
+		}
+	}
+	usr := planLine(t, wholeLine+" systemd.verity_usr_options=fec-device=PARTLABEL=fec,fec-offset=512").Usr
+	s := veritySuperblock("sha256")
+	geometry, err := s.Geometry(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PlanVerity(usr, &observe.Verity{Superblock: s, Geometry: geometry}, data, hash, &parity); err == nil || !strings.Contains(err.Error(), "512 is not a multiple of the block size") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSignatureKey(t *testing.T) {
+	s := veritySuperblock("sha256")
+	if got := SignatureKey(s, "usr"); got != "cryptsetup:0c000000-0000-0000-0000-0000000000ff-usr" {
+		t.Error(got)
+	}
+	if s.Bare = true; SignatureKey(s, "usr") != "cryptsetup:usr" {
+		t.Error(SignatureKey(s, "usr"))
 	}
 }
 

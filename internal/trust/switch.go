@@ -2,7 +2,6 @@ package trust
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/preroot/preroot/internal/kernelcmdline"
 )
@@ -18,7 +17,7 @@ const userSpaceKey = "systemd.allow_userspace_verity"
 // not say no. The reason says who does. What is neither yes nor no counts as no, which
 // systemd ignores.
 func UserSpaceAllowed(line *kernelcmdline.CommandLine, variable string) (allowed bool, reason string) {
-	if variable != "" && !isYes(variable) {
+	if yes, _ := kernelcmdline.ParseBool(variable); variable != "" && !yes {
 		return false, fmt.Sprintf("$%s is %.20q", UserSpaceVariable, variable)
 	}
 	if line == nil {
@@ -30,12 +29,4 @@ func UserSpaceAllowed(line *kernelcmdline.CommandLine, variable string) (allowed
 		}
 	}
 	return true, ""
-}
-
-func isYes(word string) bool {
-	switch strings.ToLower(word) {
-	case "1", "yes", "y", "true", "t", "on":
-		return true
-	}
-	return false
 }
