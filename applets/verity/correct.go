@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/preroot/preroot/internal/fec"
@@ -143,6 +144,11 @@ func (s *session) verifyRepaired(ctx context.Context, v *volume, report *verifyR
 // needed. That the parity is damaged is worth a message, not a failure.
 func (s *session) checkParity(ctx context.Context, v *volume, report *verifyReport) error {
 	found, err := fec.Check(ctx, v.layout, v.devices(), s.fecOptions("check"))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		// The data and the tree were read to their ends just now: it is the parity that is too short.
+		s.explain(err.Error())
+		found, err = fec.CheckResult{Uncorrectable: true}, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // device is an open block device or image file.
@@ -106,6 +110,33 @@ func (t *target) discard() {
 	if t.created {
 		_ = os.Remove(t.Name())
 	}
+}
+
+// checkCreatable looks whether a file that is missing could be made; the original makes it at this point. what is the
+// original's word for it.
+func checkCreatable(name, what string) error {
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
+	var err error = unix.ENOENT
+	if name != "" && !strings.HasSuffix(name, "/") {
+		err = unix.Access(filepath.Dir(name), unix.W_OK|unix.X_OK)
+		if _, link := os.Lstat(name); err == nil && link == nil {
+			err = unix.EEXIST // a link to nowhere, which O_EXCL does not follow
+		}
+	}
+	if err != nil {
+		return &failure{code: exitParameters, lines: fmt.Sprintf("Cannot create %s image %s for writing.", what, name), cause: err}
+	}
+	return nil
+}
+
+// checkUsable refuses what is there and is neither a block device nor a regular file, with an exit code.
+func checkUsable(name string, code int) error {
+	if info, err := os.Stat(name); err == nil && !isUsable(info) {
+		return fail(code, "Device "+name+" is not compatible.")
+	}
+	return nil
 }
 
 // grow makes a regular file at least size bytes long, with zeros; a device must be that long.

@@ -84,7 +84,7 @@ func runDump(_ context.Context, s *session) error {
 	if d.geometry, err = s.geometry(superblock); err != nil {
 		return err
 	}
-	if s.fecDevice != "" {
+	if s.fecDeviceGiven {
 		if err := s.describeFEC(&d, hash); err != nil {
 			return err
 		}

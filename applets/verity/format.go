@@ -52,20 +52,36 @@ func runFormat(ctx context.Context, s *session) (err error) {
 // original finds out, and opens the data.
 func (s *session) planFormat() (*formatJob, error) {
 	job := &formatJob{}
-	var err error
+	err := s.checkTargets()
+	if err != nil {
+		return nil, err
+	}
 	if job.superblock, err = s.parameters(); err != nil {
 		return nil, err
 	}
 	if job.data, err = openDevice(s.operands[0], os.O_RDONLY); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(*formatJob) error{s.countBlocks, s.planTree, s.planParity, s.chooseUUID} {
+	for _, step := range []func(*formatJob) error{s.countBlocks, s.planTree, s.checkOverlap, s.checkData, s.planParity, s.chooseUUID} {
 		if err := step(job); err != nil {
 			closeAll(job.data)
 			return nil, err
 		}
 	}
 	return job, nil
+}
+
+// checkTargets looks whether what is to be written is there, or could be made, without making it yet.
+func (s *session) checkTargets() error {
+	if err := checkCreatable(s.operands[1], "hash"); err != nil {
+		return err
+	}
+	if s.fecDeviceGiven {
+		if err := checkCreatable(s.fecDevice, "FEC"); err != nil {
+			return err
+		}
+	}
+	return checkUsable(s.operands[1], exitDevice)
 }
 
 // countBlocks finds the number of data blocks, and areas that overlap the data.
@@ -98,22 +114,33 @@ func (s *session) planTree(job *formatJob) error {
 	if err := s.checkAlgorithm(); err != nil {
 		return err
 	}
+	if err := checkUsable(s.fecDevice, exitMemory); err != nil {
+		return err
+	}
 	b := job.superblock
 	var err error
 	job.geometry, err = s.geometry(b)
 	job.description = description{name: s.operands[1], superblock: b, geometry: job.geometry, algorithm: s.hash}
 	job.description.fecShared = s.fecDevice != "" && isSameFile(s.fecDevice, s.operands[1])
-	if err == nil && job.description.fecShared && s.fecOffset < uint64(job.hashEnd()) {
-		// The original overwrites the tree, or the superblock.
-		return &failure{code: exitParameters, lines: "Hash area overlaps with FEC area.",
-			cause: fmt.Errorf("the hash area ends at byte %d, the FEC area starts at byte %d", job.hashEnd(), s.fecOffset)}
-	}
 	if int64(b.DataBlockSize) > int64(pageSize()) {
 		fmt.Fprintf(s.stderr, "WARNING: Kernel cannot activate device if data block size exceeds page size (%d).\n", pageSize())
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// checkOverlap looks whether the parity would lie in the tree, or on the superblock: the original overwrites them.
+func (s *session) checkOverlap(job *formatJob) error {
+	b := job.superblock
+	if !job.description.fecShared || s.fecOffset >= uint64(job.hashEnd()) || b.DataBlockSize != b.HashBlockSize {
+		return nil
 	}
+	return &failure{code: exitParameters, lines: "Hash area overlaps with FEC area.",
+		cause: fmt.Errorf("the hash area ends at byte %d, the FEC area starts at byte %d", job.hashEnd(), s.fecOffset)}
+}
+
+// checkData looks whether the data that is to be hashed is there.
+func (s *session) checkData(job *formatJob) error {
+	b := job.superblock
 	if available := uint64(job.data.size) / uint64(b.DataBlockSize); b.DataBlocks > available {
 		// The original meets the end in the middle of its work.
 		return &failure{code: exitParameters, lines: "Input/output error while creating hash area.",
@@ -177,7 +204,7 @@ func (s *session) openTargets(job *formatJob) (err error) {
 			}
 		}
 	}
-	if s.rootHashFile == "" {
+	if !s.rootHashFileGiven {
 		return nil
 	}
 	_, statError := os.Stat(s.rootHashFile)
@@ -307,7 +334,10 @@ func (job *formatJob) writeRootHash() error {
 	if job.rootHashFile == nil {
 		return nil
 	}
-	err := job.rootHashFile.Truncate(0)
+	info, err := job.rootHashFile.Stat()
+	if err == nil && info.Mode().IsRegular() {
+		err = job.rootHashFile.Truncate(0)
+	}
 	if err == nil {
 		_, err = job.rootHashFile.WriteString(hex.EncodeToString(job.description.rootHash))
 	}

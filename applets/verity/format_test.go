@@ -36,7 +36,16 @@ func TestNothingIsLeftOfAFailedFormat(t *testing.T) {
 		"FEC over superblock":  {[]string{"--fec-device=./hash.img"}, 1, "Hash area overlaps with FEC area.\n"},
 		"FEC folder":           {[]string{"--fec-device=no/fec.img"}, 1, "Cannot create FEC image no/fec.img for writing.\n"},
 		"root hash file":       {[]string{"--root-hash-file=no/root.txt"}, 1, "Cannot create root hash file no/root.txt for writing.\n"},
-		"full disk":            {[]string{"--fec-device=/dev/full"}, 4, "Device /dev/full is not compatible.\n"},
+		"no FEC device":        {[]string{"--fec-device=/dev/full"}, 3, "Device /dev/full is not compatible.\n"},
+		"FEC without a name":   {[]string{"--fec-device="}, 1, "Cannot create FEC image  for writing.\n"},
+		"no root hash file":    {[]string{"--root-hash-file="}, 1, "Cannot create root hash file  for writing.\n"},
+		// What the original finds first: the combinations are from runs of it.
+		"hash before FEC device": {[]string{"--fec-device=/dev/null", "--hash=null"}, 1, "Hash algorithm null not supported.\n"},
+		"FEC file before sizes":  {[]string{"--fec-device=", "--data-block-size=1048576"}, 1, "Cannot create FEC image  for writing.\n"},
+		"FEC device before data": {[]string{"--fec-device=/dev/null", "--data-blocks=8192"}, 3, "Device /dev/null is not compatible.\n"},
+		"data before FEC sizes":  {[]string{"--fec-device=fec.img", "--data-blocks=247", "--hash-block-size=1024"}, 1, "Input/output error while creating hash area.\n"},
+		"overlap before data":    {[]string{"--fec-device=hash.img", "--data-blocks=314"}, 1, "Hash area overlaps with FEC area.\n"},
+		"FEC sizes, not overlap": {[]string{"--fec-device=hash.img", "--data-block-size=1024"}, 1, "Block sizes must match for FEC.\nBlock sizes must match for FEC.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			workplace(t)
@@ -48,6 +57,42 @@ func TestNothingIsLeftOfAFailedFormat(t *testing.T) {
 				t.Errorf("left: %v", left)
 			}
 		})
+	}
+}
+
+// TestOrderOfFindings: what the original says first when several things are wrong, from runs of it.
+func TestOrderOfFindings(t *testing.T) {
+	const badSalt = "--salt=0x12"
+	for _, test := range []struct {
+		arguments []string
+		want      outcome
+	}{
+		{[]string{badSalt, "format", "data.img", "no/hash.img"}, outcome{1, "", "Cannot create hash image no/hash.img for writing.\n"}},
+		{[]string{badSalt, "format", "data.img", ""}, outcome{1, "", "Cannot create hash image  for writing.\n"}},
+		{[]string{badSalt, "--fec-device=", "format", "data.img", "."}, outcome{1, "", "Cannot create FEC image  for writing.\n"}},
+		{[]string{badSalt, "format", "data.img", "/dev/null"}, outcome{4, "", "Device /dev/null is not compatible.\n"}},
+		{[]string{badSalt, "format", "missing", "hash.img"}, outcome{1, "", "Invalid salt string specified.\n"}},
+		{[]string{"format", "missing", "/dev/null"}, outcome{4, "", "Device /dev/null is not compatible.\n"}},
+		{[]string{"--root-hash-file=x", "verify", "small", "data.img"}, outcome{1, "", "Header detected but device small is too small.\n"}},
+		{[]string{"--fec-device=.", "--root-hash-file=x", "verify", "data.img", "data.img"}, outcome{1, "", "Device data.img is not a valid VERITY device.\n"}},
+		{[]string{"--fec-device=", "dump", "hash.good"}, outcome{4, "", "Device  does not exist or access denied.\nDevice hash.good is not a valid VERITY device.\n"}},
+	} {
+		workplace(t)
+		writeFile(t, "small", make([]byte, 511))
+		if got := call(1, "format", "data.img", "hash.good"); got.exit != 0 {
+			t.Fatalf("%+v", got)
+		}
+		if got := call(1, test.arguments...); got != test.want {
+			t.Errorf("%q: %+v, want %+v", test.arguments, got, test.want)
+		}
+	}
+}
+
+// TestRootHashIntoADevice: only a file is cut to the digits.
+func TestRootHashIntoADevice(t *testing.T) {
+	workplace(t)
+	if got := call(1, "--root-hash-file=/dev/null", "format", "data.img", "hash.img"); got.exit != 0 || got.stderr != "" {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -154,7 +199,7 @@ func TestWarnings(t *testing.T) {
 		if got := call(1, arguments...); got.exit != 0 || got.stderr != "" {
 			t.Errorf("quiet: %+v", got)
 		}
-		if got := call(1, append([]string{"--verbose"}, arguments...)...); got.exit != 0 || !strings.Contains(got.stderr, test.want) {
+		if got := call(1, append([]string{"--debug"}, arguments...)...); got.exit != 0 || !strings.Contains(got.stderr, test.want) {
 			t.Errorf("verbose: %+v", got)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
-func runOpen(_ context.Context, s *session) error {
+func runOpen(ctx context.Context, s *session) error {
 	var found *signature
 	if s.rootHash != "" {
 		var err error
@@ -55,6 +55,10 @@ func runOpen(_ context.Context, s *session) error {
 	}
 	if err := s.openSigned(hex.EncodeToString(v.root), given, o.open); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		// Whoever is told that it was interrupted counts on no device.
+		return errors.Join(context.Cause(ctx), o.dm.RemoveWhenUnused(devmapper.MangleName(o.name)))
 	}
 	o.warnCorrupted()
 	return nil

@@ -20,9 +20,10 @@ type options struct {
 	noSuperblock                 bool
 
 	// Error correction.
-	fecDevice string
-	fecOffset uint64
-	fecRoots  uint32
+	fecDevice      string
+	fecDeviceGiven bool
+	fecOffset      uint64
+	fecRoots       uint32
 
 	// The root hash and its signature.
 	rootHashFile      string

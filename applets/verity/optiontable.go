@@ -41,7 +41,10 @@ var optionTable = []option{
 	{long: "error-as-corruption", help: "Handle IO error as corruption.", actions: []string{"open"},
 		set: flag(func(o *options) *bool { return &o.errorAsCorruption })},
 	{long: "fec-device", argument: "path", help: "Path to device with error correction data",
-		set: text(func(o *options) *string { return &o.fecDevice })},
+		set: func(o *options, value string) bool {
+			o.fecDevice, o.fecDeviceGiven = value, true
+			return true
+		}},
 	{long: "fec-offset", argument: "bytes", help: "Starting offset on the FEC device",
 		set: number64(func(o *options) *uint64 { return &o.fecOffset })},
 	{long: "fec-roots", argument: "bytes", help: "FEC parity bytes",

@@ -130,10 +130,25 @@ func TestWhatCannotBeRepairedStays(t *testing.T) {
 	wantFiles(t, before)
 }
 
+// TestShortParity: good data is good whatever its parity is, which is told.
+func TestShortParity(t *testing.T) {
+	verify, good := protected(t, "2")
+	for _, size := range []int64{0, 100, int64(len(good["fec.img"])) - 1} {
+		truncate(t, "fec.img", size)
+		if got := call(2, verify...); got != (outcome{0, "", "The data verifies, but FEC device fec.img is damaged.\n"}) {
+			t.Errorf("%d bytes: %+v", size, got)
+		}
+	}
+	if got := call(2, append([]string{"--repair"}, verify...)...); got.exit != 0 {
+		t.Errorf("%+v", got)
+	}
+	wantFiles(t, good)
+}
+
 func TestBadBlocksAreListed(t *testing.T) {
 	verify, _ := protected(t, "2")
 	verify = append(verify, "--max-bad=2")
-	verify[0] = "--verbose" // no error correction
+	verify[0] = "--debug" // no error correction
 	verify[1] = "--hash-offset=0"
 	for _, block := range []int64{9, 3, 500} {
 		overwrite(t, "data.img", block*4096, []byte("damage"))

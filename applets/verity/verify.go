@@ -59,16 +59,16 @@ func (s *session) openVolume(dataName, hashName string, rootOperand int) (v *vol
 	if v.data, err = openDevice(dataName, os.O_RDONLY); err != nil {
 		return nil, err
 	}
-	if s.fecDevice != "" {
-		if v.parity, err = s.openParity(hashName); err != nil {
-			return nil, err
-		}
+	if v.data.size < sector {
+		return nil, failf("Header detected but device %s is too small.", dataName)
 	}
 	if v.superblock, err = s.readTree(v.hash, v.data); err != nil {
 		return nil, err
 	}
-	if v.data.size == 0 {
-		return nil, failf("Header detected but device %s is too small.", dataName)
+	if s.fecDeviceGiven {
+		if v.parity, err = s.openParity(hashName); err != nil {
+			return nil, err
+		}
 	}
 	if v.root, err = s.readRootHash(v.superblock.Algorithm, rootOperand); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (s *session) badLimit() int {
 	switch {
 	case s.maxBad > 0:
 		return s.maxBad
-	case s.interactive || s.verbose || s.json:
+	case s.interactive || s.debug || s.json:
 		return 64
 	}
 	return 1

@@ -124,10 +124,10 @@ func (s *session) end(err error) int {
 	return code
 }
 
-// explain tells a person what scripts do not expect: on a terminal, or when more
-// was asked for.
+// explain tells a person what scripts do not expect: on a terminal, or when all
+// was asked for. With --verbose alone the original prints no more errors than without.
 func (s *session) explain(line string) {
-	if s.interactive || s.verbose {
+	if s.interactive || s.debug {
 		fmt.Fprintf(s.stderr, "%s: %s\n", s.program, line)
 	}
 }
