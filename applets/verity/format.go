@@ -96,10 +96,11 @@ func (s *session) countBlocks(job *formatJob) error {
 			s.explain(fmt.Sprintf("the last %d bytes of %s fill no data block and are not covered", tail, job.data.Name()))
 		}
 	}
-	if b.DataBlocks > math.MaxInt64/uint64(b.DataBlockSize) {
-		return fail(exitParameters, "Device offset overflow.")
+	// Too many for any device is for planTree to say, after what the original finds first.
+	dataEnd := uint64(math.MaxUint64)
+	if b.DataBlocks <= math.MaxInt64/uint64(b.DataBlockSize) {
+		dataEnd = b.DataBlocks * uint64(b.DataBlockSize)
 	}
-	dataEnd := b.DataBlocks * uint64(b.DataBlockSize)
 	if isSameFile(s.operands[0], s.operands[1]) && dataEnd > s.hashOffset {
 		return fail(exitParameters, "Data area overlaps with hash area.")
 	}

@@ -58,7 +58,8 @@ func runOpen(ctx context.Context, s *session) error {
 	}
 	if ctx.Err() != nil {
 		// Whoever is told that it was interrupted counts on no device.
-		return errors.Join(context.Cause(ctx), o.dm.RemoveWhenUnused(devmapper.MangleName(o.name)))
+		_, err := apply.CloseVerityLater(o.dm, devmapper.MangleName(o.name))
+		return errors.Join(context.Cause(ctx), err)
 	}
 	o.warnCorrupted()
 	return nil

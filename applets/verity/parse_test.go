@@ -130,7 +130,7 @@ const originalUsage = `Usage: veritysetup [-?Vv] [-?|--help] [--usage] [-V|--ver
 `
 
 func TestUsageIsTheOriginal(t *testing.T) {
-	if got := call(1, "--usage"); got != (outcome{0, originalUsage, ""}) {
+	if got := call(1, "--usage"); got != (outcome{0, "", originalUsage}) {
 		t.Errorf("got\n%s%s", got.stdout, got.stderr)
 	}
 }

@@ -84,7 +84,8 @@ func (s *session) run(ctx context.Context, arguments []string) int {
 		fmt.Fprint(s.stdout, helpText(s.program))
 		return 0
 	case textUsage:
-		fmt.Fprint(s.stdout, usageText(s.program))
+		// Not on standard output, as in the original.
+		fmt.Fprint(s.stderr, usageText(s.program))
 		return 0
 	case textVersion:
 		fmt.Fprintln(s.stdout, versionText)

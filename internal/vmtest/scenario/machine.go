@@ -23,7 +23,10 @@ type Machine struct {
 // Prepare packs an initramfs with the repository's bin/preroot and the
 // testbed's preroot.conf for the kernel of a suite into the folder dir. What
 // is missing is an error that says what makes it.
-func Prepare(suite, dir string) (*Machine, error) {
+func Prepare(suite, dir string) (*Machine, error) { return PrepareWith(suite, dir, "") }
+
+// PrepareWith does that with more settings behind those of the testbed, and further files in the image.
+func PrepareWith(suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
 	testbed, err := vmtest.OpenTestbed()
 	if err != nil {
 		return nil, err
@@ -40,10 +43,18 @@ func Prepare(suite, dir string) (*Machine, error) {
 	if _, err := os.Stat(program); err != nil {
 		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
 	}
+	conf, err := os.ReadFile(filepath.Join(repository, "scripts/testbed/preroot.conf"))
+	if err != nil {
+		return nil, fmt.Errorf("prepare machine: %w", err)
+	}
+	confFile := filepath.Join(dir, "preroot.conf")
+	if err := os.WriteFile(confFile, append(conf, settings...), 0o644); err != nil {
+		return nil, fmt.Errorf("prepare machine: %w", err)
+	}
 	m := &Machine{Testbed: testbed, Kernel: kernel, Initrd: filepath.Join(dir, "initrd-"+suite)}
 	_, err = initramfs.Build(initramfs.Options{
 		KernelTree: kernel.Tree, Release: kernel.Release, Init: program, Output: m.Initrd,
-		Conf: filepath.Join(repository, "scripts/testbed/preroot.conf"),
+		Conf: confFile, Includes: includes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare machine: %w", err)

@@ -35,32 +35,8 @@ type peerCase struct {
 // that a script could see: exit codes, both outputs, and the files. No machine is
 // needed for that.
 func TestSameAsVeritysetup(t *testing.T) {
-	testbed, err := vmtest.OpenTestbed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tools, err := testbed.File("tools-forky", "scripts/testbed/make-tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	libraries := filepath.Join(tools, "usr/lib/x86_64-linux-gnu")
-	theirs := []string{filepath.Join(libraries, "ld-linux-x86-64.so.2"), "--library-path", libraries, "--argv0", "veritysetup",
-		filepath.Join(tools, "usr/sbin/veritysetup")}
-	if version, err := exec.Command(theirs[0], append(slices.Clone(theirs[1:]), "--version")...).Output(); err != nil || !bytes.HasPrefix(version, []byte("veritysetup ")) {
-		t.Fatalf("the real veritysetup does not run: %q, %v", version, err)
-	}
-	ours := filepath.Join(t.TempDir(), "preroot")
-	repository, err := vmtest.FindRepository()
-	if err != nil {
-		t.Fatal(err)
-	}
-	build := exec.Command("go", "build", "-o", ours, "./cmd/multicall")
-	build.Dir = repository
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, output)
-	}
-
+	theirs := realVeritysetup(t, "tools-forky", "scripts/testbed/make-tools")
+	ours := buildApplet(t)
 	random := rand.New(rand.NewPCG(20261124, 3))
 	content := make([]byte, 3<<20)
 	for i := range content {
@@ -70,7 +46,7 @@ func TestSameAsVeritysetup(t *testing.T) {
 	for range 200 {
 		c := choosePeerCase(random)
 		want, good := c.record(t, theirs, content)
-		got, _ := c.record(t, []string{ours, "veritysetup"}, content)
+		got, _ := c.record(t, ours, content)
 		if got != want {
 			t.Errorf("%d bytes of data, %s\ntheirs:\n%sours:\n%s", c.size, strings.Join(c.options, " "), want, got)
 		}
@@ -82,6 +58,44 @@ func TestSameAsVeritysetup(t *testing.T) {
 	if succeeded < 90 {
 		t.Error("too few formats succeed for this to mean much")
 	}
+}
+
+// realVeritysetup is the command of the real program from one of the testbed's trees, run with its own libraries.
+func realVeritysetup(t *testing.T, tree, maker string) []string {
+	t.Helper()
+	testbed, err := vmtest.OpenTestbed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools, err := testbed.File(tree, maker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Debian 12 packages that are only unpacked have them outside of /usr.
+	libraries, program := filepath.Join(tools, "lib/x86_64-linux-gnu"), filepath.Join(tools, "sbin/veritysetup")
+	theirs := []string{filepath.Join(libraries, "ld-linux-x86-64.so.2"),
+		"--library-path", libraries + ":" + filepath.Join(tools, "usr/lib/x86_64-linux-gnu"), "--argv0", "veritysetup", program}
+	if version, err := exec.Command(theirs[0], append(slices.Clone(theirs[1:]), "--version")...).Output(); err != nil || !bytes.HasPrefix(version, []byte("veritysetup ")) {
+		t.Fatalf("the real veritysetup does not run: %q, %v", version, err)
+	}
+	return theirs
+}
+
+// buildApplet builds the program and returns its command.
+func buildApplet(t *testing.T) []string {
+	t.Helper()
+	ours := filepath.Join(t.TempDir(), "preroot")
+	repository, err := vmtest.FindRepository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-o", ours, "./cmd/multicall")
+	build.Dir = repository
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, output)
+	}
+	return []string{ours, "veritysetup"}
 }
 
 func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
@@ -141,19 +155,8 @@ func (c peerCase) record(t *testing.T, program []string, content []byte) (text s
 	}
 	var b strings.Builder
 	run := func(arguments ...string) int {
-		command := exec.Command(program[0], append(slices.Clone(program[1:]), arguments...)...)
-		command.Dir = dir
-		var stdout, stderr bytes.Buffer
-		command.Stdout, command.Stderr = &stdout, &stderr
-		code := 0
-		if err := command.Run(); err != nil {
-			exit, ok := errors.AsType[*exec.ExitError](err)
-			if !ok {
-				t.Fatal(err)
-			}
-			code = exit.ExitCode()
-		}
-		fmt.Fprintf(&b, "exit %d\n%s%s", code, &stdout, &stderr)
+		code, stdout, stderr := runIn(t, dir, program, arguments...)
+		fmt.Fprintf(&b, "exit %d\n%s%s", code, stdout, stderr)
 		return code
 	}
 	if run(append(slices.Clone(c.options), "--root-hash-file=root.txt", "format", "data.img", c.hash)...) != 0 {
@@ -172,6 +175,23 @@ func (c peerCase) record(t *testing.T, program []string, content []byte) (text s
 	// With error correction the two differ on purpose.
 	run(slices.DeleteFunc(verify, func(word string) bool { return strings.HasPrefix(word, "--fec") })...)
 	return b.String(), true
+}
+
+// runIn runs a program in a folder.
+func runIn(t *testing.T, dir string, program []string, arguments ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	command := exec.Command(program[0], append(slices.Clone(program[1:]), arguments...)...)
+	command.Dir = dir
+	var out, said bytes.Buffer
+	command.Stdout, command.Stderr = &out, &said
+	if err := command.Run(); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			t.Fatal(err)
+		}
+		code = exit.ExitCode()
+	}
+	return code, out.String(), said.String()
 }
 
 func (c peerCase) damage(t *testing.T, dir string) {
