@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/preroot/preroot/internal/hashtree"
@@ -18,23 +19,29 @@ const blockSize = 4096
 
 // measureLimit runs hashFromMemory in a process of its own: the kernel counts
 // the memory of the one that starts a program as that program's at its start.
-func measureLimit(size int64) (time.Duration, error) {
+func measureLimit(size int64) (cost, error) {
 	output, err := exec.Command("/proc/self/exe", "-limit", strconv.FormatInt(size, 10)).Output()
 	if err != nil {
-		return 0, fmt.Errorf("measure the limit: %w", err)
+		return cost{}, fmt.Errorf("measure the limit: %w", err)
 	}
-	return time.ParseDuration(strings.TrimSpace(string(output)))
+	wall, cpu, _ := strings.Cut(strings.TrimSpace(string(output)), " ")
+	var c cost
+	if c.wall, err = time.ParseDuration(wall); err == nil {
+		c.cpu, err = time.ParseDuration(cpu)
+	}
+	return c, err
 }
 
 // printLimit is that process.
 func printLimit(size int64) {
-	fmt.Fprintln(os.Stdout, hashFromMemory(size))
+	c := hashFromMemory(size)
+	fmt.Fprintln(os.Stdout, c.wall, c.cpu)
 }
 
 // hashFromMemory returns how long all processors together take to hash size
 // bytes, in salted blocks that lie in memory: no reads, no tree, no start of a process.
 // It is the most that any program with this hash code could reach.
-func hashFromMemory(size int64) time.Duration {
+func hashFromMemory(size int64) cost {
 	// Beyond the caches, as the data is.
 	const buffer = 64 << 20
 	workers := runtime.GOMAXPROCS(0)
@@ -45,7 +52,7 @@ func hashFromMemory(size int64) time.Duration {
 	blocks := size / blockSize
 
 	var group sync.WaitGroup
-	start := time.Now()
+	start, before := time.Now(), usedCPU()
 	for worker := range workers {
 		group.Go(func() {
 			h := newHash()
@@ -60,5 +67,12 @@ func hashFromMemory(size int64) time.Duration {
 		})
 	}
 	group.Wait()
-	return time.Since(start)
+	return cost{wall: time.Since(start), cpu: usedCPU() - before}
+}
+
+// usedCPU is what this process has used so far, in user space and in the kernel.
+func usedCPU() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // fails for bad arguments only
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

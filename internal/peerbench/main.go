@@ -4,7 +4,7 @@
 // For every job it prints the median of wall clock, CPU time (user and system)
 // and the largest resident set of both, and the ratio of ours to theirs. Beside it
 // stands how much of the machine's limit the applet reaches: all processors
-// hashing the same kind of blocks from memory, with the same code, at the same time.
+// hashing the same kind of blocks from memory, with the same code, at the same time, and what CPU time that alone takes.
 package main
 
 import (
