@@ -174,7 +174,7 @@ func (c *change) unmergeAll(v *observed, merged []*extension.Merged) error {
 	for _, one := range merged {
 		// As long as there is one: a refresh that was interrupted leaves two.
 		for one != nil {
-			if err := v.workspace.Unmerge(one); err != nil {
+			if err := v.workspace.Unmerge(one, string(c.class)); err != nil {
 				errs = append(errs, err)
 				break
 			}

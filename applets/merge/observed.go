@@ -131,7 +131,21 @@ type observed struct {
 	merged []*extension.Merged
 }
 
-// observe opens every image. What is merged now is uncovered in the workspace, and nowhere else.
+// look is observe for a call that changes nothing. It waits for one that does, and keeps others from it: images are opened here, too.
+func (o *opened) look() (*observed, func(), error) {
+	unlock, err := apply.LockMerges()
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := o.observe()
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return v, func() { v.close(); unlock() }, nil
+}
+
+// observe opens every image, under the lock of merges. What is merged now is uncovered in the workspace, and nowhere else.
 func (o *opened) observe() (*observed, error) {
 	initrd := extension.IsInitrd(o.root)
 	search := extension.Search{

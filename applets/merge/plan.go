@@ -18,11 +18,11 @@ func (s *session) plan() error {
 		return err
 	}
 	defer o.close()
-	v, err := o.observe()
+	v, done, err := o.look()
 	if err != nil {
 		return err
 	}
-	defer v.close()
+	defer done()
 	m, err := plan.PlanMerge(v.input)
 	if err != nil {
 		return err

@@ -11,33 +11,43 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/ddi/dditest"
 )
 
 // world is the running system of the guest with other hierarchies than the real ones: both programs are told so by
 // the environment, and do all that they do to /etc.
 type world struct {
 	*testing.T
-	hierarchy string
-	mode      string
+	hierarchy string   // the first one
+	others    []string // hierarchies besides it
+	mode      string   // an option, for tests that go through several
 }
 
 const confexts = "/var/lib/confexts"
 
-// newWorld makes a hierarchy with the file base, on shared mounts as systemd has them, and a search path on tmpfs.
-func newWorld(t *testing.T) *world {
+// newWorld makes hierarchies with the files base and both, on shared mounts as systemd has them, and a search path on tmpfs. The
+// usual one is /srv/etc.
+func newWorld(t *testing.T, hierarchies ...string) *world {
 	t.Helper()
 	w := &world{T: t, hierarchy: "/srv/etc"}
-	for _, directory := range []string{"/srv", confexts, "/run/systemd"} {
+	if len(hierarchies) > 0 {
+		w.hierarchy, w.others = hierarchies[0], hierarchies[1:]
+	}
+	for _, directory := range []string{"/srv", "/var/lib", "/run/systemd"} {
 		w.check(os.MkdirAll(directory, 0o755))
 		w.check(unix.Mount("tmpfs", directory, "tmpfs", 0, "mode=0755"))
 		t.Cleanup(func() { _ = unix.Unmount(directory, unix.MNT_DETACH) })
 	}
 	w.check(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""))
 	t.Cleanup(func() { _ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
-	w.write("/srv/etc/base", "host\n")
-	w.write("/srv/etc/both", "host\n")
+	w.check(os.MkdirAll(confexts, 0o755))
+	for _, hierarchy := range w.hierarchies() {
+		w.write(hierarchy+"/base", "host\n")
+		w.write(hierarchy+"/both", "host\n")
+	}
 	w.write("/usr/lib/os-release", "ID=debian\nVERSION_ID=14\n")
-	t.Setenv("SYSTEMD_CONFEXT_HIERARCHIES", w.hierarchy)
+	t.Setenv("SYSTEMD_CONFEXT_HIERARCHIES", strings.Join(w.hierarchies(), ":"))
 	t.Setenv("SYSTEMD_LOOP_DIRECT_IO", "0")
 	t.Setenv("SYSTEMD_NSPAWN_LOCK", "0")
 	t.Cleanup(func() {
@@ -49,6 +59,8 @@ func newWorld(t *testing.T) *world {
 	})
 	return w
 }
+
+func (w *world) hierarchies() []string { return append([]string{w.hierarchy}, w.others...) }
 
 func (w *world) check(err error) {
 	w.Helper()
@@ -68,12 +80,34 @@ func (w *world) add(name string, files ...string) {
 	w.Helper()
 	at := filepath.Join(confexts, name)
 	w.write(at+"/etc/extension-release.d/extension-release."+name, "ID=_any\n")
-	for _, file := range append(files, name, "both") {
-		w.write(filepath.Join(at, w.hierarchy, file), name+"\n")
+	for _, hierarchy := range w.hierarchies() {
+		for _, file := range append(files, name, "both") {
+			w.write(filepath.Join(at, hierarchy, file), name+"\n")
+		}
 	}
 }
 
-// ours runs the applet; it prints to one place.
+// image makes a verity image of what add makes a directory of.
+func (w *world) image(name string) []byte {
+	w.Helper()
+	content, err := os.ReadFile(w.pack("erofs", name))
+	w.check(err)
+	return dditest.Image{Content: content}.Build().Data
+}
+
+// pack makes a file system of what add makes a directory of.
+func (w *world) pack(fsType, name string) string {
+	w.Helper()
+	tree := w.TempDir()
+	w.write(tree+"/etc/extension-release.d/extension-release."+name, "ID=_any\n")
+	for _, hierarchy := range w.hierarchies() {
+		w.write(filepath.Join(tree, hierarchy, name), name+"\n")
+		w.write(filepath.Join(tree, hierarchy, "both"), name+"\n")
+	}
+	return packTree(w.T, fsType, tree)
+}
+
+// try runs the applet; it prints to one place.
 func (w *world) try(arguments ...string) (string, error) {
 	var output bytes.Buffer
 	s := &session{stdout: &output, stderr: &output, getenv: os.Getenv}
@@ -115,10 +149,12 @@ func (w *world) is(got, want string) {
 	}
 }
 
-// read returns what a file of the hierarchy holds, without the end of the line.
-func (w *world) read(name string) string {
+// read returns what a file of the first hierarchy holds, without the end of the line.
+func (w *world) read(name string) string { return w.readIn(w.hierarchy, name) }
+
+func (w *world) readIn(hierarchy, name string) string {
 	w.Helper()
-	text, err := os.ReadFile(filepath.Join(w.hierarchy, name))
+	text, err := os.ReadFile(filepath.Join(hierarchy, name))
 	if err != nil {
 		return "missing"
 	}

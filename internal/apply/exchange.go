@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,74 +30,125 @@ func avoidWorkDirectory(o plan.Overlay, now []*extension.Merged) plan.Overlay {
 	return o
 }
 
-// exchange makes staged overlays visible in the place of what is merged.
+// exchange makes staged overlays visible in the place of what is merged. If something fails before the first old overlay goes, all
+// that can be seen is as it was. What lies beneath a live overlay then cannot be taken away without it; the next call does.
 func (w *Workspace) exchange(m *plan.Merge, overlays []staged, now []*extension.Merged) error {
 	merged := map[string]*extension.Merged{}
 	for _, one := range now {
 		merged[one.Path] = one
 	}
-	// First what nobody sees: below the live overlays, and above them where the kernel refuses that.
-	var beneath []*extension.Merged
-	for _, s := range overlays {
-		old := merged[s.Hierarchy]
-		if old == nil {
-			continue
-		}
-		if err := keepTopmost(s.Target, string(m.Class)); err != nil {
-			return err
-		}
-		err := s.mount.MoveBeneath(s.Target)
-		if err != nil {
-			return fmt.Errorf("refresh %ss in %s: %w", m.Class, s.Hierarchy, err)
-		}
-		beneath = append(beneath, old)
-	}
-	for _, s := range overlays {
+	x := exchanged{}
+	defer x.close()
+	// What nobody sees comes first.
+	beneath, above := splitStaged(overlays, merged)
+	for _, s := range slices.Concat(beneath, above) {
+		var err error
 		if merged[s.Hierarchy] == nil {
-			if err := w.cover(s); err != nil {
-				return fmt.Errorf("merge %ss into %s: %w", m.Class, s.Hierarchy, err)
-			}
+			err = x.cover(s, w.aside[s.Target])
+		} else {
+			err = putBeneath(s, string(m.Class))
 		}
-		delete(merged, s.Hierarchy)
+		if err != nil {
+			return errors.Join(fmt.Errorf("merge %ss into %s: %w", m.Class, s.Hierarchy, err), x.uncover())
+		}
 	}
 	// From here on there is no way back, and nothing that could fail but for want of memory.
 	var errs []error
-	for _, old := range beneath {
-		errs = append(errs, mountapi.Detach(w.Root.Host(old.Resolved)), w.removeWork(old))
+	for _, covered := range x.covered {
+		errs = append(errs, covered.Detach())
+	}
+	for _, s := range beneath {
+		old := merged[s.Hierarchy]
+		errs = append(errs, mountapi.Detach(w.Root.Host(old.Resolved)))
+		// A work directory that stays is in nobody's way, and goes with the next merge.
+		_ = w.removeWork(old)
+		delete(merged, s.Hierarchy)
 	}
 	for _, old := range merged {
-		errs = append(errs, w.Unmerge(old))
+		errs = append(errs, w.Unmerge(old, string(m.Class)))
 	}
 	return errors.Join(errs...)
 }
 
-// cover mounts an overlay over a hierarchy. Mounts that were below it are in the overlay now, and go from where they are
-// covered.
-func (w *Workspace) cover(s staged) error {
-	if err := os.MkdirAll(s.Target, 0o755); err != nil {
+// splitStaged tells the overlays that have a live one in their place from those that have not.
+func splitStaged(overlays []staged, merged map[string]*extension.Merged) (beneath, above []staged) {
+	for _, s := range overlays {
+		if merged[s.Hierarchy] != nil {
+			beneath = append(beneath, s)
+		} else {
+			above = append(above, s)
+		}
+	}
+	return beneath, above
+}
+
+// putBeneath attaches an overlay beneath the live one.
+func putBeneath(s staged, source string) error {
+	if err := keepTopmost(s.Target, source); err != nil {
 		return err
 	}
-	var covered []*mountapi.Attached
-	defer func() {
-		for _, a := range covered {
-			a.Close()
-		}
-	}()
-	for _, below := range w.aside[s.Target] {
+	return s.mount.MoveBeneath(s.Target)
+}
+
+// exchanged is what can be taken back.
+type exchanged struct {
+	// attached are places where an overlay was mounted over a bare hierarchy.
+	attached []string
+	// covered are mounts below bare hierarchies. The overlays have copies of them.
+	covered []*mountapi.Attached
+	// made are directories that were made to be mounted on.
+	made []string
+}
+
+func (x *exchanged) close() {
+	for _, covered := range x.covered {
+		covered.Close()
+	}
+}
+
+func (x *exchanged) uncover() error {
+	var errs []error
+	for _, target := range x.attached {
+		errs = append(errs, mountapi.Detach(target))
+	}
+	for _, directory := range slices.Backward(x.made) {
+		errs = append(errs, os.Remove(directory))
+	}
+	return errors.Join(errs...)
+}
+
+// cover mounts an overlay over a bare hierarchy. The mounts below it are in the overlay now, and go later from where they are covered.
+func (x *exchanged) cover(s staged, aside []submount) error {
+	if err := x.makeTarget(s.Target); err != nil {
+		return err
+	}
+	for _, below := range aside {
 		held, err := mountapi.Hold(path.Join(s.Target, below.path))
 		if err != nil {
 			return err
 		}
-		covered = append(covered, held)
+		x.covered = append(x.covered, held)
 	}
 	if err := s.mount.MoveTo(s.Target); err != nil {
 		return err
 	}
-	var errs []error
-	for _, a := range covered {
-		errs = append(errs, a.Detach())
+	x.attached = append(x.attached, s.Target)
+	return nil
+}
+
+// makeTarget makes a directory and those above it, as far as they are missing.
+func (x *exchanged) makeTarget(target string) error {
+	if _, err := os.Stat(target); err == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	if err := x.makeTarget(path.Dir(target)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(target, 0o755); err != nil {
+		return err
+	}
+	x.made = append(x.made, target)
+	return nil
 }
 
 // keepTopmost takes away overlays that a refresh that was interrupted left above its own: what it had staged then
@@ -133,10 +185,14 @@ func countOverlays(target, source string) (int, error) {
 	return count, nil
 }
 
-// Unmerge takes the overlay of a hierarchy away, and what a refresh that was interrupted left below it. Mounts below the hierarchy
-// stay: they are put back into the bare one.
-func (w *Workspace) Unmerge(old *extension.Merged) error {
+// Unmerge takes the overlay of a hierarchy away, and what a refresh that was interrupted left above it. Mounts below the hierarchy
+// stay: they are put into the bare one before it shows, where the kernel has a way to it.
+func (w *Workspace) Unmerge(old *extension.Merged, source string) error {
 	target := w.Root.Host(old.Resolved)
+	// What is below is complete, with the mounts that belong there.
+	if err := keepTopmost(target, source); err != nil {
+		return err
+	}
 	mounts, err := readMounts("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -150,10 +206,27 @@ func (w *Workspace) Unmerge(old *extension.Merged) error {
 			s.mount.Close()
 		}
 	}()
+	var errs []error
+	if len(aside) > 0 {
+		bare, err := mountapi.OpenCovered(target)
+		if err == nil {
+			for _, s := range aside {
+				errs = append(errs, s.mount.ReplaceIn(bare, s.path))
+			}
+			bare.Close()
+			aside = nil
+		} else if !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		// It would be lost with the overlay.
+		return fmt.Errorf("keep the mounts below %s: %w", old.Path, err)
+	}
 	if err := mountapi.Detach(target); err != nil {
 		return err
 	}
-	errs := []error{w.removeWork(old)}
+	errs = []error{w.removeWork(old)}
 	for _, s := range aside {
 		errs = append(errs, s.attach(target))
 	}

@@ -21,9 +21,9 @@ func TestBadImagesAreLeftOut(t *testing.T) {
 	files["etc/large"] = strings.Repeat("enough for a tree with a level\n", 2000)
 	b := image{files: files}.build(t)
 	put := func(offset int, value ...byte) built {
-		changed := b.damage(b.hashStart)
-		copy(changed.data, b.data)
-		copy(changed.data[b.hashStart+offset:], value)
+		changed := b.Damage(b.HashStart)
+		copy(changed.Data, b.Data)
+		copy(changed.Data[b.HashStart+offset:], value)
 		return changed
 	}
 	huge := binary.LittleEndian.AppendUint64(nil, 1<<60)
@@ -31,8 +31,8 @@ func TestBadImagesAreLeftOut(t *testing.T) {
 		bad    built
 		reason string
 	}{
-		"first data block":          {b.damage(b.dataStart + 1030), "data block 0 does not match the hash tree"},
-		"top hash block":            {b.damage(b.hashStart + 4096 + 5), "top hash block does not match the root hash"},
+		"first data block":          {b.Damage(b.DataStart + 1030), "data block 0 does not match the hash tree"},
+		"top hash block":            {b.Damage(b.HashStart + 4096 + 5), "top hash block does not match the root hash"},
 		"no superblock":             {put(0, make([]byte, 8)...), "no verity superblock"},
 		"absurd data block size":    {put(64, 3), "verity superblock: data block size"},
 		"absurd number of blocks":   {put(72, huge...), "verity superblock: "},
@@ -42,11 +42,11 @@ func TestBadImagesAreLeftOut(t *testing.T) {
 		"another algorithm":         {put(32, []byte("sha512\x00")...), ""},
 		"salt of 64 KiB":            {put(80, 0xff, 0xff), "verity superblock: "},
 		"no file system in it":      {image{files: nil}.buildOf(t, make([]byte, 64<<10)), "it holds no file system that can be mounted"},
-		"truncated in the data":     {built{data: b.data[:b.dataStart+4096]}, ""},
-		"truncated in the table":    {built{data: b.data[:1000]}, ""},
+		"truncated in the data":     {built{Data: b.Data[:b.DataStart+4096]}, ""},
+		"truncated in the table":    {built{Data: b.Data[:1000]}, ""},
 		"empty":                     {built{}, "neither a partition table nor a known file system"},
-		"file system that is junk":  {built{data: []byte("hsqs" + strings.Repeat("\x04\x00", 4096))}, "mount (squashfs)"},
-		"directory entry is a file": {built{data: []byte("x")}, ""},
+		"file system that is junk":  {built{Data: []byte("hsqs" + strings.Repeat("\x04\x00", 4096))}, "mount (squashfs)"},
+		"directory entry is a file": {built{Data: []byte("x")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "tmpfs", func(w *world) {
@@ -78,7 +78,7 @@ func TestDamageBehindTheFirstBlock(t *testing.T) {
 	files["etc/large"] = strings.Repeat("some content that does not repeat exactly\n", 20000)
 	b := image{files: files}.build(t)
 	w := newWorld(t, "tmpfs", func(w *world) {
-		w.addImage("var/lib/confexts/x.raw", b.damage(b.dataStart+b.dataSize-8192))
+		w.addImage("var/lib/confexts/x.raw", b.Damage(b.DataStart+b.DataSize-8192))
 	})
 	m := w.merge(confext)
 	if reasons := rejected(m); len(reasons) != 0 {

@@ -115,7 +115,7 @@ func TestMergeReadOnly(t *testing.T) {
 				want["backing"] = fmt.Sprintf("%d:%d\n", unix.Major(st.Dev), unix.Minor(st.Dev))
 			}
 			w.checkMetadata("etc/.systemd-confext", want)
-			if !strings.Contains(w.read("etc/.systemd-confext/origin"), b.hash()) {
+			if !strings.Contains(w.read("etc/.systemd-confext/origin"), b.Hash()) {
 				t.Errorf("origin %s", m.Origin)
 			}
 			w.checkMount("etc", "confext", "ro,nosuid,nodev,noexec,relatime")

@@ -24,7 +24,7 @@ import (
 // verityPlan makes loop devices of the two partitions of an image, and the plan to open them as NAME.
 func verityPlan(t *testing.T, b built, name string) *plan.Verity {
 	t.Helper()
-	s, err := veritytable.ParseSuperblock(b.data[b.hashStart:][:veritytable.SuperblockSize])
+	s, err := veritytable.ParseSuperblock(b.Data[b.HashStart:][:veritytable.SuperblockSize])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +47,8 @@ func verityPlan(t *testing.T, b built, name string) *plan.Verity {
 	return &plan.Verity{
 		Name: name, UUID: veritytable.DeviceUUID(s.UUID, name), Probe: plan.Probe{Blocks: s.SampleBlocks()},
 		Table: veritytable.Table{
-			Superblock: *s, StartBlock: geometry.StartBlock, RootHash: b.rootHash,
-			DataDevice: attach(b.data[b.dataStart:][:b.dataSize]), HashDevice: attach(b.data[b.hashStart:][:b.hashSize]),
+			Superblock: *s, StartBlock: geometry.StartBlock, RootHash: b.RootHash,
+			DataDevice: attach(b.Data[b.DataStart:][:b.DataSize]), HashDevice: attach(b.Data[b.HashStart:][:b.HashSize]),
 		},
 	}
 }
@@ -99,7 +99,7 @@ func TestOpenVerity(t *testing.T) {
 	}
 	// What cryptsetup says about it.
 	output, err := exec.Command("veritysetup", "status", "preroot-test").CombinedOutput()
-	for _, want := range []string{"is active", "status:      verified", b.hash(), "mode:        readonly"} {
+	for _, want := range []string{"is active", "status:      verified", b.Hash(), "mode:        readonly"} {
 		if err != nil || !strings.Contains(string(output), want) {
 			t.Errorf("no %q in\n%s (%v)", want, output, err)
 		}
@@ -203,7 +203,7 @@ func TestPanicWordsCanComeLater(t *testing.T) {
 	if err := CloseVerity(t.Context(), dm, v.Name); err != nil {
 		t.Error(err)
 	}
-	v = verityPlan(t, b.damage(b.dataStart+5), "preroot-careful")
+	v = verityPlan(t, b.Damage(b.DataStart+5), "preroot-careful")
 	v.Table.Options.OnCorruption, v.Probe.Gently = veritytable.Panic, true
 	if _, err := OpenVerity(dm, v); err == nil || !strings.Contains(err.Error(), "data block 0 is corrupted") {
 		t.Errorf("%v", err)
@@ -226,8 +226,8 @@ func TestOpenVerityLeavesNothingBehindOnFailure(t *testing.T) {
 	}{
 		// With the kernel's own words: "7:5: metadata block 1 is corrupted".
 		"wrong root hash":     {b, func(v *plan.Verity) { v.Table.RootHash = make([]byte, 32) }, "metadata block 1 is corrupted)"},
-		"corrupted block":     {b.damage(b.dataStart + 5), nil, "read data block 0: "},
-		"corrupted top block": {b.damage(b.hashStart + 4096 + 5), nil, "read data block 0: "},
+		"corrupted block":     {b.Damage(b.DataStart + 5), nil, "read data block 0: "},
+		"corrupted top block": {b.Damage(b.HashStart + 4096 + 5), nil, "read data block 0: "},
 		"table refused":       {b, func(v *plan.Verity) { v.Table.Algorithm = "nohash" }, "load table"},
 		"too many blocks":     {b, func(v *plan.Verity) { v.Table.DataBlocks = 1 << 30 }, "load table"},
 		"no such device":      {b, func(v *plan.Verity) { v.Table.DataDevice = "250:250" }, "load table"},

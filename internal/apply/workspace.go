@@ -95,6 +95,7 @@ func (w *Workspace) deviceMapper() (*devmapper.Control, error) {
 		if w.dm, err = w.OpenDM(); err != nil {
 			return nil, err
 		}
+		removeAbandoned(w.dm)
 	}
 	return w.dm, nil
 }

@@ -166,9 +166,9 @@ func (m *Mount) MoveTo(target string) error {
 }
 
 // Close drops the descriptor; a mount that was never attached goes with it. It
-// may be called twice.
+// may be called twice, and on nil.
 func (m *Mount) Close() {
-	if m.fd >= 0 {
+	if m != nil && m.fd >= 0 {
 		unix.Close(m.fd)
 		m.fd = -1
 	}
