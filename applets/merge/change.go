@@ -37,7 +37,7 @@ func (s *session) change(run func(*change) error) error {
 func (c *change) merge() error {
 	v, m, err := c.plan()
 	if err != nil {
-		return err
+		return asMergeFailure(err)
 	}
 	defer v.close()
 	if len(v.merged) > 0 {
@@ -53,7 +53,7 @@ func (c *change) merge() error {
 func (c *change) refresh() error {
 	v, m, err := c.plan()
 	if err != nil {
-		return err
+		return asMergeFailure(err)
 	}
 	defer v.close()
 	if len(m.Overlays) == 0 {
@@ -120,6 +120,17 @@ func (c *change) plan() (*observed, *plan.Merge, error) {
 	return v, m, nil
 }
 
+// errMergeFailed is systemd's last word on a failure of any kind; what failed stands before it.
+var errMergeFailed = failf("Failed to merge hierarchies")
+
+func asMergeFailure(err error) error {
+	if strict, ok := errors.AsType[*plan.StrictError](err); ok {
+		// Here systemd has not come to the hierarchies yet.
+		return failf("Failed to read metadata for image %s: %s", strict.Name, strict.Reason)
+	}
+	return errors.Join(err, errMergeFailed)
+}
+
 func (c *change) sayNothing(m *plan.Merge) {
 	if ignored := m.Ignored(); ignored > 0 {
 		c.say("No suitable extensions found (%d ignored due to incompatible image(s)).", ignored)
@@ -136,7 +147,7 @@ func (c *change) apply(v *observed, m *plan.Merge) error {
 	}
 	wanted := c.wishesOf(v)
 	if err := v.workspace.Replace(m, v.merged); err != nil {
-		return err
+		return asMergeFailure(err)
 	}
 	for _, merged := range v.merged {
 		c.say("Unmerged '%s'.", c.opened.root.Host(merged.Resolved))

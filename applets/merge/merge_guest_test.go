@@ -213,7 +213,7 @@ func TestOneBadImage(t *testing.T) {
 	if err == nil || w.read("later") != "missing" || w.read("good") != "good" {
 		t.Errorf("%v: %s", err, output)
 	}
-	w.has(output, "read metadata of image junk: neither a partition table")
+	w.has(output, "Failed to read metadata for image junk: neither a partition table")
 	w.write("/usr/lib/preroot.conf", "[ConfExt]\nRequire=junk\n")
 	defer os.Remove("/usr/lib/preroot.conf")
 	output, err = w.try("refresh")

@@ -40,7 +40,7 @@ func (s *session) open() (*opened, error) {
 	o := &opened{session: s, hierarchies: extension.Hierarchies(s.class)}
 	var err error
 	if o.root, err = rootdir.Open(root); err != nil {
-		return nil, failf("Failed to open root directory '%s': %w", root, cause(err))
+		return nil, failf("Failed to open root directory '%s': %s", root, cause(err))
 	}
 	if err := o.readSettings(); err != nil {
 		o.close()

@@ -131,7 +131,11 @@ func (s *session) findOption(name string) (option, error) {
 	case 1:
 		return matching[0], nil
 	}
-	return option{}, failf("%s: option '--%s' is ambiguous", s.program, name)
+	var possible []string
+	for _, o := range matching {
+		possible = append(possible, "--"+o.name)
+	}
+	return option{}, failf("%s: option '--%s' is ambiguous; possibilities: %s", s.program, name, strings.Join(possible, ", "))
 }
 
 func (s *session) parseCommand(words []string) (text string, err error) {
@@ -165,7 +169,7 @@ func setRoot(s *session, value string) (string, error) {
 		absolute, err = filepath.EvalSymlinks(absolute)
 	}
 	if err != nil {
-		return "", failf("Failed to open root directory '%s': %w", value, cause(err))
+		return "", failf("Failed to open root directory '%s': %s", value, cause(err))
 	}
 	if absolute != "/" {
 		s.root = absolute
@@ -174,12 +178,13 @@ func setRoot(s *session, value string) (string, error) {
 	return "", nil
 }
 
-// cause is an error without the path, which the message names.
-func cause(err error) error {
+// cause is an error without the path, which the message names, in a capital letter as in the C library's words and systemd's messages.
+func cause(err error) string {
 	if failed, ok := errors.AsType[*os.PathError](err); ok {
-		return failed.Err
+		err = failed.Err
 	}
-	return err
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func setMutable(s *session, value string) (string, error) {

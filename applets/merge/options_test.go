@@ -29,7 +29,7 @@ func TestCommandLineErrors(t *testing.T) {
 		"--always-refresh=x":          "Failed to parse boolean argument to '--always-refresh': x",
 		"--image-policy=bad merge":    "Failed to parse image policy: bad (",
 		"--root":                      "systemd-confext: option '--root' requires an argument",
-		"--root=/nonexistent status":  "Failed to open root directory '/nonexistent': no such file or directory",
+		"--root=/nonexistent status":  "Failed to open root directory '/nonexistent': No such file or directory",
 		"--force=yes merge":           "systemd-confext: option '--force' doesn't allow an argument",
 		"--class=portable status":     "Failed to parse argument to --class=: portable",
 		"-- --help":                   "Unknown command verb '--help'.",

@@ -36,7 +36,7 @@ func (s *session) status() error {
 			continue
 		}
 		if merged.NoList != nil {
-			return failf("Failed to open '%s': %w", o.root.Host(entry.Path+"/"+extension.MetadataDirectory(s.class)+"/"+extension.ListName(s.class)), cause(merged.NoList))
+			return failf("Failed to open '%s': %s", o.root.Host(entry.Path+"/"+extension.MetadataDirectory(s.class)+"/"+extension.ListName(s.class)), cause(merged.NoList))
 		}
 		names := merged.Names
 		if len(names) == 0 {

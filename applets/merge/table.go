@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// table is text in columns, as systemd prints it: padded, one space between them.
+// table is text in columns, as systemd prints it: all but the last one padded, one space between them.
 type table struct {
 	header []string
 	rows   [][]string
@@ -33,7 +33,7 @@ func (t *table) text(legend bool) string {
 				line += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+1)
 			}
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(line + "\n")
 	}
 	return b.String()
 }

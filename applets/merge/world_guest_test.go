@@ -13,12 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/ddi/dditest"
+	"github.com/preroot/preroot/internal/osrelease"
 )
 
 // world is the running system of the guest with other hierarchies than the real ones: both programs are told so by
 // the environment, and do all that they do to /etc.
 type world struct {
 	*testing.T
+	class     osrelease.Class
+	images    string   // the directory of extensions
 	hierarchy string   // the first one
 	others    []string // hierarchies besides it
 	mode      string   // an option, for tests that go through several
@@ -30,7 +33,15 @@ const confexts = "/var/lib/confexts"
 // usual one is /srv/etc.
 func newWorld(t *testing.T, hierarchies ...string) *world {
 	t.Helper()
-	w := &world{T: t, hierarchy: "/srv/etc"}
+	return newWorldOf(t, osrelease.ClassConfext, hierarchies...)
+}
+
+func newWorldOf(t *testing.T, class osrelease.Class, hierarchies ...string) *world {
+	t.Helper()
+	w := &world{T: t, class: class, images: confexts, hierarchy: "/srv/etc"}
+	if class == osrelease.ClassSysext {
+		w.images = "/var/lib/extensions"
+	}
 	if len(hierarchies) > 0 {
 		w.hierarchy, w.others = hierarchies[0], hierarchies[1:]
 	}
@@ -41,13 +52,13 @@ func newWorld(t *testing.T, hierarchies ...string) *world {
 	}
 	w.check(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""))
 	t.Cleanup(func() { _ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
-	w.check(os.MkdirAll(confexts, 0o755))
+	w.check(os.MkdirAll(w.images, 0o755))
 	for _, hierarchy := range w.hierarchies() {
 		w.write(hierarchy+"/base", "host\n")
 		w.write(hierarchy+"/both", "host\n")
 	}
 	w.write("/usr/lib/os-release", "ID=debian\nVERSION_ID=14\n")
-	t.Setenv("SYSTEMD_CONFEXT_HIERARCHIES", strings.Join(w.hierarchies(), ":"))
+	t.Setenv("SYSTEMD_"+strings.ToUpper(string(class))+"_HIERARCHIES", strings.Join(w.hierarchies(), ":"))
 	t.Setenv("SYSTEMD_LOOP_DIRECT_IO", "0")
 	t.Setenv("SYSTEMD_NSPAWN_LOCK", "0")
 	t.Cleanup(func() {
@@ -59,6 +70,8 @@ func newWorld(t *testing.T, hierarchies ...string) *world {
 	})
 	return w
 }
+
+func (w *world) program() string { return "systemd-" + string(w.class) }
 
 func (w *world) hierarchies() []string { return append([]string{w.hierarchy}, w.others...) }
 
@@ -75,16 +88,22 @@ func (w *world) write(name, text string) {
 	w.check(os.WriteFile(name, []byte(text), 0o644))
 }
 
-// add makes a confext directory for the hierarchy. Its release file is in etc, whatever is merged.
+// add makes a directory for the hierarchies. Its release file is where that of the class is, whatever is merged.
 func (w *world) add(name string, files ...string) {
 	w.Helper()
-	at := filepath.Join(confexts, name)
-	w.write(at+"/etc/extension-release.d/extension-release."+name, "ID=_any\n")
+	at := filepath.Join(w.images, name)
+	w.release(at, name, "ID=_any\n")
 	for _, hierarchy := range w.hierarchies() {
 		for _, file := range append(files, name, "both") {
 			w.write(filepath.Join(at, hierarchy, file), name+"\n")
 		}
 	}
+}
+
+// release writes the release file of an extension at a place.
+func (w *world) release(at, name, text string) {
+	w.Helper()
+	w.write(filepath.Join(at, osrelease.ReleaseFileName(w.class, name)), text)
 }
 
 // image makes a verity image of what add makes a directory of.
@@ -99,7 +118,7 @@ func (w *world) image(name string) []byte {
 func (w *world) pack(fsType, name string) string {
 	w.Helper()
 	tree := w.TempDir()
-	w.write(tree+"/etc/extension-release.d/extension-release."+name, "ID=_any\n")
+	w.release(tree, name, "ID=_any\n")
 	for _, hierarchy := range w.hierarchies() {
 		w.write(filepath.Join(tree, hierarchy, name), name+"\n")
 		w.write(filepath.Join(tree, hierarchy, "both"), name+"\n")
@@ -111,7 +130,7 @@ func (w *world) pack(fsType, name string) string {
 func (w *world) try(arguments ...string) (string, error) {
 	var output bytes.Buffer
 	s := &session{stdout: &output, stderr: &output, getenv: os.Getenv}
-	if code := s.run(append([]string{"systemd-confext"}, arguments...)); code != 0 {
+	if code := s.run(append([]string{w.program()}, arguments...)); code != 0 {
 		return output.String(), &exec.ExitError{}
 	}
 	return output.String(), nil
@@ -128,9 +147,9 @@ func (w *world) ours(arguments ...string) string {
 
 func (w *world) theirs(arguments ...string) string {
 	w.Helper()
-	output, err := exec.Command("systemd-confext", arguments...).CombinedOutput()
+	output, err := exec.Command(w.program(), arguments...).CombinedOutput()
 	if err != nil {
-		w.Fatalf("systemd-confext %q: %v: %s", arguments, err, output)
+		w.Fatalf("%s %q: %v: %s", w.program(), arguments, err, output)
 	}
 	return string(output)
 }

@@ -278,11 +278,16 @@ func checkStrict(in MergeInput, candidates map[string]Candidate) error {
 	for _, name := range slices.Sorted(maps.Keys(candidates)) {
 		c := candidates[name]
 		if reason := cmp.Or(c.Problem, c.Failure); reason != "" {
-			return fmt.Errorf("read metadata of image %s: %s", name, reason)
+			return &StrictError{Name: name, Reason: reason}
 		}
 	}
 	return nil
 }
+
+// StrictError says that an image cannot be opened, where such a one is not to be left out.
+type StrictError struct{ Name, Reason string }
+
+func (e *StrictError) Error() string { return "read metadata of image " + e.Name + ": " + e.Reason }
 
 // leaveOutDoubles keeps, of several links to one directory, the newest name: the
 // kernel refuses an overlay with the same directory in two layers.
