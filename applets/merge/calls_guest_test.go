@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/plan"
 )
 
 // outcome is all that a script could see of a call.
@@ -21,7 +23,7 @@ type outcome struct {
 
 func (w *world) callOurs(arguments ...string) outcome {
 	var stdout, stderr bytes.Buffer
-	s := &session{stdout: &stdout, stderr: &stderr, getenv: os.Getenv}
+	s := &session{stdout: &stdout, stderr: &stderr, lookupEnv: os.LookupEnv}
 	code := s.run(append([]string{w.program()}, arguments...))
 	return outcome{stdout.String(), withoutNotes(stderr.String()), code}
 }
@@ -88,12 +90,23 @@ func (w *world) sameChange(prepare func(), arguments string) {
 	w.Helper()
 	var outcomes [2]outcome
 	for i, call := range []func(...string) outcome{w.callOurs, w.callTheirs} {
-		for w.callTheirs("unmerge").stderr != "" {
-		}
+		w.unmergeAll()
 		prepare()
 		outcomes[i] = call(strings.Fields(arguments)...)
 	}
 	w.compare(arguments, outcomes[0], outcomes[1])
+}
+
+// mistakes are refused before anything is looked at, but for the root.
+var mistakes = []string{
+	"--mutable=help", "--json=help", "status --mutable=help", "bogus", "status x", "list x", "merge x", "--bogus", "-x", "--json=x", "--mutable=x",
+	"--noexec=x merge", "--noexec", "--always-refresh=x", "--image-policy=x merge", "--image-policy", "--root", "--no", "--force=1", "-- --help",
+	"--root=/nonexistent", "merge --root=/srv", "refresh --root=/nonexistent",
+}
+
+var looks = []string{
+	"", "status --no-pager --no-legend", "status --json=short", "status --json=pretty", "status --json=off",
+	"list", "list --no-legend", "list --json=short", "list --json=pretty", "--root= status", "list --root=/srv", "status --root=/srv",
 }
 
 // The same calls with the real program and with ours: standard output, standard error and exit code are the same.
@@ -101,12 +114,10 @@ func TestSameCalls(t *testing.T) {
 	for _, class := range []osrelease.Class{osrelease.ClassConfext, osrelease.ClassSysext} {
 		t.Run(string(class), func(t *testing.T) {
 			w := newWorldOf(t, class, "/srv/usr", "/srv/opt")
-			looks := []string{
-				"", "status", "status --no-pager --no-legend", "status --json=short", "status --json=pretty", "status --json=off", "--json=short",
-				"list", "list --no-legend", "list --json=short", "list --json=pretty", "list --no-pager", "list --json=off",
-				"--mutable=help", "--json=help", "status --mutable=help", "bogus", "status x", "list x", "merge x", "--bogus", "-x", "--json=x", "--mutable=x",
-				"--noexec=x merge", "--noexec", "--always-refresh=x", "--image-policy=x merge", "--image-policy", "--root", "--no", "--force=1", "-- --help",
-				"--root=/nonexistent", "--root= status", "list --root=/srv", "status --root=/srv", "merge --root=/srv", "refresh --root=/nonexistent",
+			if class == osrelease.ClassConfext {
+				for _, call := range mistakes {
+					w.sameLook(call)
+				}
 			}
 			for _, call := range looks {
 				w.sameLook(call)
@@ -118,22 +129,19 @@ func TestSameCalls(t *testing.T) {
 			w.add("one")
 			w.add("two_1.2")
 			w.add("odd name")
-			for _, call := range looks {
-				w.sameLook(call)
-			}
 			theirs := func() { w.theirs("merge", "--no-reload") }
 			ours := func() { w.ours("merge", "--no-reload") }
-			for _, call := range []string{"merge", "refresh", "unmerge", "refresh --mutable=yes", "merge --mutable=ephemeral", "refresh --noexec=no", "merge --force",
-				"refresh --always-refresh=no", "merge --no-reload", "merge --image-policy=root=verity"} {
-				w.sameChange(nothing, call)
+			for _, call := range []string{"merge", "refresh", "unmerge", "refresh --noexec=no"} {
 				w.sameChange(theirs, call)
 				w.sameChange(ours, call)
 			}
+			for _, call := range []string{"merge --mutable=ephemeral", "merge --force", "refresh --always-refresh=no", "merge --image-policy=root=verity"} {
+				w.sameChange(nothing, call)
+			}
 			for _, merge := range []func(){theirs, ours} {
-				for w.callTheirs("unmerge").stderr != "" {
-				}
+				w.unmergeAll()
 				merge()
-				for _, call := range looks {
+				for _, call := range looks[:8] {
 					w.sameLook(call)
 				}
 			}
@@ -141,9 +149,114 @@ func TestSameCalls(t *testing.T) {
 			for _, name := range []string{"one", "two_1.2", "odd name"} {
 				w.release(w.images+"/"+name, name, "ID=other\n")
 			}
-			for _, call := range []string{"merge", "refresh", "merge --force", "refresh --mutable=ephemeral"} {
+			for _, call := range []string{"merge", "refresh", "merge --force"} {
 				w.sameChange(nothing, call)
 			}
 		})
 	}
+}
+
+// The same configuration files and environment with both programs: the same words, metadata and mounts.
+func TestSameSettings(t *testing.T) {
+	w := newWorld(t)
+	w.add("one")
+	for _, directory := range []string{"/etc/systemd", "/usr/lib/systemd"} {
+		w.check(os.MkdirAll(directory, 0o755))
+	}
+	for name, c := range map[string]struct {
+		files       map[string]string
+		environment []string
+	}{
+		"file in etc":           {map[string]string{"/etc/systemd/confext.conf": "[ConfExt]\nMutable=ephemeral\n"}, nil},
+		"etc hides usr":         {map[string]string{"/etc/systemd/confext.conf": "[ConfExt]\n", "/usr/lib/systemd/confext.conf": "[ConfExt]\nMutable=yes\n"}, nil},
+		"drop-in in run":        {map[string]string{"/run/systemd/confext.conf.d/9.conf": "[ConfExt]\nMutable=yes\n", "/etc/systemd/confext.conf.d/1.conf": "[ConfExt]\nMutable=no\n"}, nil},
+		"bad mode":              {map[string]string{"/etc/systemd/confext.conf": "[ConfExt]\nMutable=sometimes\n"}, nil},
+		"environment":           {map[string]string{"/etc/systemd/confext.conf": "[ConfExt]\nMutable=no\n"}, []string{"SYSTEMD_CONFEXT_MUTABLE_MODE=yes"}},
+		"bad environment":       {nil, []string{"SYSTEMD_CONFEXT_MUTABLE_MODE=sometimes"}},
+		"options":               {nil, []string{"SYSTEMD_CONFEXT_OVERLAYFS_MOUNT_OPTIONS=redirect_dir=off"}},
+		"options and writes":    {nil, []string{"SYSTEMD_CONFEXT_OVERLAYFS_MOUNT_OPTIONS=redirect_dir=off,index=off", "SYSTEMD_CONFEXT_MUTABLE_MODE=yes"}},
+		"os-release":            {nil, []string{"SYSTEMD_OS_RELEASE=/run/another"}},
+		"no os-release":         {nil, []string{"SYSTEMD_OS_RELEASE=/run/missing"}},
+		"empty hierarchies":     {nil, []string{"SYSTEMD_CONFEXT_HIERARCHIES="}},
+		"relative hierarchy":    {nil, []string{"SYSTEMD_CONFEXT_HIERARCHIES=srv/etc"}},
+		"unclean hierarchy":     {nil, []string{"SYSTEMD_CONFEXT_HIERARCHIES=/srv//etc"}},
+		"root as hierarchy":     {nil, []string{"SYSTEMD_CONFEXT_HIERARCHIES=/"}},
+		"policy that forbids":   {map[string]string{"/etc/systemd/confext.conf": "[ConfExt]\nImagePolicy=root=signed\n"}, nil},
+		"policy not understood": {map[string]string{"/etc/systemd/confext.conf": "[ConfExt]\nImagePolicy=bogus=signed\n"}, nil},
+		"switched off":          {nil, []string{"SYSTEMD_EXEC_PID=1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := *w
+			inner.T = t
+			for _, setting := range c.environment {
+				name, value, _ := strings.Cut(setting, "=")
+				t.Setenv(name, value)
+			}
+			for file, text := range c.files {
+				inner.write(file, text)
+				defer os.Remove(file)
+			}
+			inner.write("/run/another", "ID=another\nVERSION_ID=1\n")
+			var outcomes [2]outcome
+			var mounts, origins [2]string
+			for i, call := range []func(...string) outcome{inner.callOurs, inner.callTheirs} {
+				inner.unmergeAll()
+				outcomes[i] = call("merge")
+				mounts[i] = flagsAt(t, w.hierarchy)
+				text, _ := os.ReadFile(w.hierarchy + "/.systemd-confext/origin")
+				origins[i] = string(text)
+			}
+			inner.unmergeAll()
+			if b, ok := betterSettings[name]; ok {
+				if outcomes[0].stderr != b || outcomes[1].stderr == b {
+					t.Errorf("ours %+v, theirs %+v", outcomes[0], outcomes[1])
+				}
+				outcomes[1].stderr = b
+			}
+			inner.compare(name, outcomes[0], outcomes[1])
+			if mounts[0] != mounts[1] {
+				t.Errorf("mounted %q, theirs %q", mounts[0], mounts[1])
+			}
+			same := origins[0] == origins[1]
+			if origins[0] != "" && origins[1] != "" {
+				var err error
+				if same, err = plan.SameOrigin([]byte(origins[0]), []byte(origins[1])); err != nil {
+					t.Error(err)
+				}
+			}
+			if !same {
+				t.Errorf("origin\n%s\ntheirs\n%s", origins[0], origins[1])
+			}
+		})
+	}
+}
+
+// betterSettings are the cases of TestSameSettings in which ours says more, with what it says.
+var betterSettings = map[string]string{
+	"bad mode":              "/etc/systemd/confext.conf: Mutable=sometimes is no mode\nUsing extensions 'one'.\nMerged extensions into '/srv/etc'.\n",
+	"policy not understood": "ImagePolicy=: designator \"bogus\" is not known, ignoring\nUsing extensions 'one'.\nMerged extensions into '/srv/etc'.\n",
+	"no os-release":      "read os-release: no /run/missing is there\nFailed to merge hierarchies\n",
+	"empty hierarchies":  "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '' is not an absolute path in its plain form\n",
+	"relative hierarchy": "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: 'srv/etc' is not an absolute path in its plain form\n",
+	"unclean hierarchy":  "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '/srv//etc' is not an absolute path in its plain form\n",
+	"root as hierarchy":  "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '/' is not an absolute path in its plain form\n",
+}
+
+func (w *world) unmergeAll() {
+	w.Helper()
+	for _, hierarchy := range w.hierarchies() {
+		for mountapi.IsMountPoint(hierarchy) {
+			w.check(mountapi.Detach(hierarchy))
+		}
+	}
+}
+
+// flagsAt are the flags of the mount at a path, "" without one.
+func flagsAt(t *testing.T, target string) string {
+	t.Helper()
+	text := ""
+	for _, line := range mountsAt(t, target) {
+		text += strings.Fields(line)[5] + "\n"
+	}
+	return text
 }

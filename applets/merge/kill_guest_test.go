@@ -248,46 +248,44 @@ func (k killing) alsoHolds(at string) {
 func (k killing) killAll(atLeast int) {
 	k.killAnywhere("merge", bare, withTwo, atLeast)
 	k.killAnywhere("refresh", withOne, withTwo, atLeast)
-	k.killAnywhere("unmerge", withOne, bare, 1)
+	k.killAnywhere("unmerge", withOne, bare, 3)
 }
 
-// Two hierarchies of directories, in a mode without writes and in one with a work directory.
+// Two hierarchies that take writes, a verity image, a directory, and a mount below a hierarchy, which is there all the time.
 func TestKilledAnywhere(t *testing.T) {
 	w := newWorld(t, "/srv/etc", "/srv/opt")
-	for _, mode := range []string{"no", "yes"} {
-		w.mode = "--mutable=" + mode
-		killing{w, func(name string) { w.add(name) }, nil}.killAll(20)
-		w.ours("merge", w.mode)
-		w.ours("unmerge")
-		if left, _ := filepath.Glob("/var/lib/extensions.mutable/.systemd-*"); len(left) != 0 {
-			t.Errorf("work directories are left: %q", left)
-		}
-	}
-}
-
-// Images with loop devices and dm-verity.
-func TestKilledAnywhereWithImages(t *testing.T) {
-	w := newWorld(t)
-	w.mode = "--mutable=no"
-	images := map[string][]byte{"one": w.image("one"), "two": w.image("two")}
-	killing{w, func(name string) { w.write(confexts+"/"+name+".raw", string(images[name])) }, nil}.killAll(40)
-}
-
-// A mount below the hierarchy is there all the time.
-func TestKilledAnywhereWithASubmount(t *testing.T) {
-	w := newWorld(t)
-	w.mode = "--mutable=no"
+	w.mode = "--mutable=yes"
 	w.write("/srv/etc/machine-id", "uninitialized\n")
 	w.write("/run/machine-id", "abc\n")
 	w.check(unix.Mount("/run/machine-id", "/srv/etc/machine-id", "", unix.MS_BIND, ""))
-	killing{w, func(name string) { w.add(name) }, func(at string) {
+	one := w.image("one")
+	add := func(name string) {
+		if name == "one" {
+			w.write(confexts+"/one.raw", string(one))
+		} else {
+			w.add(name)
+		}
+	}
+	killing{w, add, func(at string) {
 		if got := w.read("machine-id"); got != "abc" {
 			w.Errorf("%s: machine-id shows %q", at, got)
 		}
-	}}.killAll(20)
+	}}.killAll(100)
 	if count := len(mountsAt(t, "/srv/etc/machine-id")); count != 1 {
 		t.Errorf("%d mounts at machine-id", count)
 	}
+	w.ours("merge", w.mode)
+	w.ours("unmerge")
+	if left, _ := filepath.Glob("/var/lib/extensions.mutable/.systemd-*"); len(left) != 0 {
+		t.Errorf("work directories are left: %q", left)
+	}
+}
+
+// In the usual mode, which takes no writes.
+func TestKilledAnywhereReadOnly(t *testing.T) {
+	w := newWorld(t)
+	w.mode = "--mutable=no"
+	killing{w, func(name string) { w.add(name) }, nil}.killAll(20)
 }
 
 // state is what shows of a hierarchy.

@@ -22,15 +22,21 @@ type session struct {
 	class          osrelease.Class
 	program        string
 	stdout, stderr io.Writer
-	getenv         func(string) string
+	lookupEnv      func(string) (string, bool)
+}
+
+// getenv is a variable of the environment, "" if it is not set.
+func (s *session) getenv(name string) string {
+	value, _ := s.lookupEnv(name)
+	return value
 }
 
 // Main runs the applet; arguments[0] is the name it was called by. It returns 0, also when there was nothing to do, or 1.
 func Main(arguments []string) int {
-	s := &session{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	s := &session{stdout: os.Stdout, stderr: os.Stderr, lookupEnv: os.LookupEnv}
 	if os.Getpid() == 1 {
 		// The kernel hands words of its command line that it does not know to PID 1 as environment.
-		s.getenv = func(string) string { return "" }
+		s.lookupEnv = func(string) (string, bool) { return "", false }
 	}
 	return s.run(arguments)
 }

@@ -53,7 +53,7 @@ func (o *opened) close() { o.root.Close() }
 
 // readSettings reads the configuration files, over which the environment and then the command line prevail.
 func (o *opened) readSettings() error {
-	if text := o.getenv(hierarchiesVariable(o.class)); text != "" {
+	if text, isSet := o.lookupEnv(hierarchiesVariable(o.class)); isSet {
 		o.hierarchies = strings.Split(text, ":")
 		for _, hierarchy := range o.hierarchies {
 			if !path.IsAbs(hierarchy) || path.Clean(hierarchy) != hierarchy || hierarchy == "/" {
@@ -74,7 +74,7 @@ func (o *opened) readSettings() error {
 		if mode, known := extension.ParseMode(text); known {
 			o.settings.Mutable = mode
 		} else {
-			o.say("Failed to parse $%s, ignoring: %s", o.variable("MUTABLE_MODE"), text)
+			o.say("Failed to parse %s environment variable value '%s'. Ignoring.", o.variable("MUTABLE_MODE"), text)
 		}
 	}
 	if o.mutable != "" {
@@ -112,7 +112,7 @@ func (o *opened) isDisabled() bool {
 		return false
 	}
 	option := "systemd." + string(o.class)
-	if o.session.root == "" && extension.IsInitrd(o.root) {
+	if o.session.root == "" && o.runsInInitrd() {
 		option = "rd." + option
 	}
 	if enabled, err := kernelcmdline.Parse(string(text)).Bool(option, true); err != nil || enabled {
@@ -148,10 +148,7 @@ func (o *opened) look() (*observed, func(), error) {
 // observe opens every image, under the lock of merges. What is merged now is uncovered in the workspace, and nowhere else.
 func (o *opened) observe() (*observed, error) {
 	initrd := extension.IsInitrd(o.root)
-	search := extension.Search{
-		Class: o.class, Initrd: initrd, Policy: o.policy, StrictExtra: initrd && o.session.root == "",
-		NoSidecars: o.getenv("SYSTEMD_DISSECT_VERITY_SIDECAR") == "0",
-	}
+	search := o.search(initrd)
 	// Identities are those of what can be seen, with all that is merged in place.
 	images, err := extension.Discover(o.root, search)
 	if err != nil {
@@ -192,6 +189,36 @@ func (o *opened) observe() (*observed, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// search is what the options and the environment say about images.
+func (o *opened) search(initrd bool) extension.Search {
+	isOff := func(name string) bool {
+		mode, _ := extension.ParseMode(o.getenv(name))
+		return mode == "no"
+	}
+	s := extension.Search{
+		Class: o.class, Initrd: initrd, Policy: o.policy, StrictExtra: o.runsInInitrd() && o.session.root == "",
+		NoSidecars: isOff("SYSTEMD_DISSECT_VERITY_SIDECAR"), NoSignatures: isOff("SYSTEMD_DISSECT_VERITY_SIGNATURE"),
+		NoEmbedded: isOff("SYSTEMD_DISSECT_VERITY_EMBEDDED"), NoGuess: isOff("SYSTEMD_DISSECT_VERITY_GUESS"),
+		RootType: o.getenv("SYSTEMD_DISSECT_FSTYPE_ROOT"), UsrType: o.getenv("SYSTEMD_DISSECT_FSTYPE_USR"),
+	}
+	if text := o.getenv("SYSTEMD_DISSECT_FILE_SYSTEMS"); text != "" {
+		s.FileSystems = strings.Split(text, ":")
+	}
+	return s
+}
+
+// runsInInitrd reports whether this system is an initrd, which the environment may say as well. It decides about policies and about words of the kernel's command
+// line, not about the search path.
+func (o *opened) runsInInitrd() bool {
+	switch mode, _ := extension.ParseMode(o.getenv("SYSTEMD_IN_INITRD")); mode {
+	case "yes":
+		return true
+	case "no":
+		return false
+	}
+	return extension.IsInitrd(o.root)
 }
 
 // close ends the workspace; the root is closed by who opened it.

@@ -164,6 +164,9 @@ func (s *session) parseCommand(words []string) (text string, err error) {
 
 // setRoot resolves links: what is recorded of an image is its path below the real root.
 func setRoot(s *session, value string) (string, error) {
+	if value == "" {
+		value = "/"
+	}
 	absolute, err := filepath.Abs(value)
 	if err == nil {
 		absolute, err = filepath.EvalSymlinks(absolute)

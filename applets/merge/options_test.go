@@ -9,7 +9,7 @@ import (
 // call runs the applet without touching anything: what is tried here ends before a root is opened.
 func call(arguments ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	s := &session{stdout: &out, stderr: &err, getenv: func(string) string { return "" }}
+	s := &session{stdout: &out, stderr: &err, lookupEnv: func(string) (string, bool) { return "", false }}
 	code = s.run(append([]string{"systemd-confext"}, arguments...))
 	return code, out.String(), err.String()
 }

@@ -129,7 +129,7 @@ func (w *world) pack(fsType, name string) string {
 // try runs the applet; it prints to one place.
 func (w *world) try(arguments ...string) (string, error) {
 	var output bytes.Buffer
-	s := &session{stdout: &output, stderr: &output, getenv: os.Getenv}
+	s := &session{stdout: &output, stderr: &output, lookupEnv: os.LookupEnv}
 	if code := s.run(append([]string{w.program()}, arguments...)); code != 0 {
 		return output.String(), &exec.ExitError{}
 	}

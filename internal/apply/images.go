@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -159,6 +161,9 @@ func (w *Workspace) mountDevice(image extension.Image, node string) (*mountapi.M
 	// As in systemd 262, several types are no restriction.
 	if allowed := image.Use.FileSystems; len(allowed) == 1 && allowed[0] != kind {
 		return nil, fmt.Errorf("it holds %s, the image policy allows %s", kind, allowed[0])
+	}
+	if only := image.Use.OnlyFileSystems; only != nil && !slices.Contains(only, kind) {
+		return nil, fmt.Errorf("it holds %s, SYSTEMD_DISSECT_FILE_SYSTEMS has %s", kind, strings.Join(only, ", "))
 	}
 	if err := w.LoadModule(kind); err != nil {
 		return nil, err

@@ -113,6 +113,15 @@ type Search struct {
 	// NoSidecars leaves files and attributes beside images alone
 	// (SYSTEMD_DISSECT_VERITY_SIDECAR=0).
 	NoSidecars bool
+	// NoSignatures checks no signature, so that an image that needs one is refused (SYSTEMD_DISSECT_VERITY_SIGNATURE=0).
+	NoSignatures bool
+	// NoEmbedded takes no root hash from a signature partition, NoGuess none from the UUIDs of partitions
+	// (SYSTEMD_DISSECT_VERITY_EMBEDDED=0, SYSTEMD_DISSECT_VERITY_GUESS=0).
+	NoEmbedded, NoGuess bool
+	// FileSystems are the types that may be mounted, nil for the usual ones (SYSTEMD_DISSECT_FILE_SYSTEMS). RootType and UsrType, if not
+	// "", are the one that a partition must have (SYSTEMD_DISSECT_FSTYPE_ROOT, SYSTEMD_DISSECT_FSTYPE_USR).
+	FileSystems       []string
+	RootType, UsrType string
 	// NoDissect leaves images closed: what is in them is not known then, nor whether the policy allows it.
 	NoDissect bool
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -132,7 +133,37 @@ func (s *Search) dissect(root *rootdir.Root, image *Image) string {
 	if image.Dissected, err = ddi.Dissect(file, size, options); err != nil {
 		return err.Error()
 	}
-	return image.judge(policy)
+	s.forgetRootHash(image)
+	problem := image.judge(policy)
+	s.restrict(image)
+	return problem
+}
+
+// forgetRootHash leaves a hash tree unused if its root hash is known only from where it is not to be taken from.
+func (s *Search) forgetRootHash(image *Image) {
+	d := image.Dissected
+	if s.NoEmbedded && d.RootHashFrom == ddi.FromSignaturePartition {
+		d.Signature, d.Signed = nil, nil
+		d.RootHash, d.RootHashFrom = slices.Concat(d.Data.ID[:], d.Hash.ID[:]), ddi.FromPartitionUUIDs
+	}
+	if s.NoGuess && d.RootHashFrom == ddi.FromPartitionUUIDs {
+		d.Hash, d.RootHash, d.RootHashFrom = nil, nil, ""
+	}
+}
+
+// restrict narrows what the policy allows to what was asked for.
+func (s *Search) restrict(image *Image) {
+	if s.NoSignatures {
+		image.Use.SignatureAllowed = false
+	}
+	kind := s.RootType
+	if image.Dissected.UsrOnly {
+		kind = s.UsrType
+	}
+	if kind != "" {
+		image.Use.FileSystems = []string{kind}
+	}
+	image.Use.OnlyFileSystems = s.FileSystems
 }
 
 // isIgnored reports whether partitions of a kind are left alone rather than refused.

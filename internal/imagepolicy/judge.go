@@ -30,6 +30,8 @@ type Use struct {
 	UnprotectedAllowed bool
 	// FileSystems are the types that the data may have, as from Policy.FileSystems; nil means any.
 	FileSystems []string
+	// OnlyFileSystems is not from the policy: types outside of it are not mounted, whatever is allowed. Nil means any.
+	OnlyFileSystems []string
 }
 
 // Error says why an image does not match a policy.

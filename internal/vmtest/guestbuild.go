@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/preroot/preroot/initramfs"
 	"github.com/preroot/preroot/internal/vmtest/guestplan"
@@ -43,6 +44,16 @@ type GuestPackage struct {
 	// programs of another root tree. The package's testdata folder is there
 	// without being named, and the tests start beside it.
 	Includes []initramfs.Include
+
+	// Limit is how long the tests may run in the guest; 300 s if it is 0.
+	Limit time.Duration
+}
+
+func (p GuestPackage) limit() time.Duration {
+	if p.Limit > 0 {
+		return p.Limit
+	}
+	return 300 * time.Second
 }
 
 // GuestTests are built test programs, ready for any number of boots.
@@ -88,7 +99,7 @@ func BuildGuestTests(ctx context.Context, dir string, packages []GuestPackage) (
 		}
 		plan.Packages = append(plan.Packages, guestplan.Package{
 			Path: p.Path, Program: folder + "/run.test", Folder: folder, Modules: p.Modules,
-			Arguments: []string{"-test.v=test2json", "-test.timeout=300s", "-test.run=^(" + strings.Join(names, "|") + ")$"},
+			Arguments: []string{"-test.v=test2json", "-test.timeout=" + p.limit().String(), "-test.run=^(" + strings.Join(names, "|") + ")$"},
 		})
 		g.addIncludes(p.Includes)
 		for _, module := range p.Modules {

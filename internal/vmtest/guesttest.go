@@ -25,17 +25,21 @@ type GuestResult struct {
 }
 
 // Boot runs the tests in one machine with the given kernel. The machine gets
-// 1 GiB and as much time as the packages' limit of 300 s each allows, on average less than half of it.
+// 1 GiB and as much time as the packages' limits allow, on average less than half of them.
 func (g *GuestTests) Boot(ctx context.Context, kernel Kernel) (*GuestResult, error) {
 	image, err := g.pack(kernel)
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(image)
+	timeout := 60 * time.Second
+	for _, p := range g.packages {
+		timeout += p.limit() * 13 / 30
+	}
 	run, err := Boot(ctx, Config{
 		Kernel: kernel.Image, Initrd: image, MemoryMiB: 1024,
 		Append:  "console=ttyS0 panic=-1 cryptomgr.notests",
-		Timeout: 60*time.Second + time.Duration(len(g.packages))*130*time.Second,
+		Timeout: timeout,
 		Reached: "Run /init as init process",
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ package guesttests
 
 import (
 	"path/filepath"
+	"time"
 
 	"github.com/preroot/preroot/initramfs"
 	"github.com/preroot/preroot/internal/vmtest"
@@ -22,6 +23,7 @@ var packages = []struct {
 	modules  []string
 	programs []string
 	files    []string
+	limit    time.Duration
 }{
 	{
 		path:     "internal/vmtest/selftest",
@@ -95,7 +97,9 @@ var packages = []struct {
 		},
 	},
 	{
-		path:    "applets/merge",
+		path: "applets/merge",
+		// Each of some hundred kernel calls fails, or is the last one.
+		limit:   30 * time.Minute,
 		modules: []string{"loop", "dm-verity", "overlay", "erofs", "squashfs", "ext4", "btrfs", "xfs", "vfat"},
 		programs: []string{
 			"/usr/bin/mkfs.erofs", "/usr/bin/mksquashfs", "/usr/sbin/mkfs.ext4", "/usr/sbin/dmsetup",
@@ -138,7 +142,7 @@ func Packages(tools string) ([]vmtest.GuestPackage, error) {
 		for _, file := range p.files {
 			includes = append(includes, initramfs.Include{Source: filepath.Join(tools, file), Destination: file})
 		}
-		list = append(list, vmtest.GuestPackage{Path: p.path, Modules: p.modules, Includes: includes})
+		list = append(list, vmtest.GuestPackage{Path: p.path, Modules: p.modules, Includes: includes, Limit: p.limit})
 	}
 	return list, nil
 }
