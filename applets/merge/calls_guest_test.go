@@ -235,11 +235,11 @@ func TestSameSettings(t *testing.T) {
 var betterSettings = map[string]string{
 	"bad mode":              "/etc/systemd/confext.conf: Mutable=sometimes is no mode\nUsing extensions 'one'.\nMerged extensions into '/srv/etc'.\n",
 	"policy not understood": "ImagePolicy=: designator \"bogus\" is not known, ignoring\nUsing extensions 'one'.\nMerged extensions into '/srv/etc'.\n",
-	"no os-release":      "read os-release: no /run/missing is there\nFailed to merge hierarchies\n",
-	"empty hierarchies":  "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '' is not an absolute path in its plain form\n",
-	"relative hierarchy": "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: 'srv/etc' is not an absolute path in its plain form\n",
-	"unclean hierarchy":  "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '/srv//etc' is not an absolute path in its plain form\n",
-	"root as hierarchy":  "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '/' is not an absolute path in its plain form\n",
+	"no os-release":         "read os-release: no /run/missing is there\nFailed to merge hierarchies\n",
+	"empty hierarchies":     "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '' is not an absolute path in its plain form\n",
+	"relative hierarchy":    "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: 'srv/etc' is not an absolute path in its plain form\n",
+	"unclean hierarchy":     "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '/srv//etc' is not an absolute path in its plain form\n",
+	"root as hierarchy":     "Failed to parse environment variable SYSTEMD_CONFEXT_HIERARCHIES: '/' is not an absolute path in its plain form\n",
 }
 
 func (w *world) unmergeAll() {
