@@ -53,16 +53,24 @@ func packTree(t *testing.T, fsType, tree string) string {
 	case "squashfs":
 		command = exec.Command("mksquashfs", tree, image, "-quiet", "-no-progress", "-noappend")
 	case "ext4":
-		if err := os.WriteFile(image, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(image, 8<<20); err != nil {
-			t.Fatal(err)
-		}
+		makeEmpty(t, image, 8<<20)
 		command = exec.Command("mkfs.ext4", "-q", "-F", "-d", tree, image)
+	case "btrfs":
+		makeEmpty(t, image, 128<<20)
+		command = exec.Command("mkfs.btrfs", "-q", "--shrink", "--rootdir", tree, image)
 	}
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", command, err, output)
 	}
 	return image
+}
+
+func makeEmpty(t *testing.T, file string, size int64) {
+	t.Helper()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, size); err != nil {
+		t.Fatal(err)
+	}
 }
