@@ -11,7 +11,11 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
+	"strings"
 
+	"github.com/preroot/preroot/internal/apply"
+	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/osrelease"
 )
@@ -53,12 +57,55 @@ func (s *session) run(arguments []string) int {
 		fmt.Fprint(s.stdout, text)
 		return 0
 	}
+	if s.image != "" && !mountapi.IsPrivate() {
+		return s.runPrivately()
+	}
 	action := actions[s.command]
+	if err := s.mountImage(); err != nil {
+		s.complain(err)
+		return 1
+	}
 	if err := action(s); err != nil {
 		s.complain(err)
 		return 1
 	}
 	return 0
+}
+
+// imageRoot is where the image of --image= is mounted, in a namespace of this process.
+const imageRoot = "/run/preroot/image"
+
+// runPrivately makes the call again where mounts are seen by nobody else.
+func (s *session) runPrivately() int {
+	if err := checkPrivileges(); err != nil {
+		s.complain(err)
+		return 1
+	}
+	code, err := mountapi.RunPrivately()
+	if err != nil {
+		s.complain(err)
+		return 1
+	}
+	return code
+}
+
+func (s *session) mountImage() error {
+	if s.image == "" {
+		return nil
+	}
+	if err := apply.MountSystemImage(s.image, imageRoot, osrelease.Architecture(runtime.GOARCH)); err != nil {
+		return failf("Failed to open image '%s': %w", s.image, err)
+	}
+	s.root = imageRoot
+	return nil
+}
+
+// shown is a path as people know it: that of an image is not where it is mounted.
+func (s *session) shown(at string) string {
+	if s.image != "" {
+		return strings.TrimPrefix(at, imageRoot)
+	}
+	return at
 }
 
 // complain prints an error, each of several on a line of its own.

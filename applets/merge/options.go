@@ -18,6 +18,7 @@ type options struct {
 	operands []string
 
 	root          string // real path, "" for the running system
+	image         string // a file with a system in it, mounted at root; "" for none
 	mutable       string // canonical, "" if not given
 	policy        *imagepolicy.Policy
 	noExec        *bool
@@ -42,6 +43,7 @@ var optionTable = []option{
 	{"help", false, func(s *session, _ string) (string, error) { return s.usage(), nil }},
 	{"version", false, func(*session, string) (string, error) { return version, nil }},
 	{"root", true, setRoot},
+	{"image", true, func(s *session, value string) (string, error) { s.image = value; return "", nil }},
 	{"mutable", true, setMutable},
 	{"image-policy", true, func(s *session, value string) (string, error) {
 		policy, err := imagepolicy.Parse(value)
@@ -148,6 +150,9 @@ func (s *session) parseCommand(words []string) (text string, err error) {
 	}
 	if actions[s.command] == nil {
 		return "", failf("Unknown command verb '%s'.", s.command)
+	}
+	if s.image != "" && (s.root != "" || s.command != "plan" && s.command != "explain" && s.command != "list") {
+		return "", failf("--image= is for plan, explain and list, without --root=.")
 	}
 	wanted := 0
 	if s.command == "explain" {

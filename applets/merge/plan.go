@@ -32,7 +32,7 @@ func (s *session) plan() error {
 		return err
 	}
 	if s.json != "off" {
-		s.printJSON(planJSON(m, v.input.Settings.Mutable, change))
+		s.printJSON(s.planJSON(m, v.input.Settings.Mutable, change))
 		return nil
 	}
 	s.printPlan(m, v.input.Settings.Mutable, change)
@@ -48,7 +48,7 @@ func (s *session) printPlan(m *plan.Merge, mode, change string) {
 		fmt.Fprint(s.stdout, t.text(!s.noLegend))
 	}
 	for _, o := range m.Overlays {
-		fmt.Fprintf(s.stdout, "%s: %s\n", o.Hierarchy, describeOverlay(o, mode))
+		fmt.Fprintf(s.stdout, "%s: %s\n", o.Hierarchy, s.describeOverlay(o, mode))
 	}
 	for _, shadow := range m.Shadows {
 		fmt.Fprintf(s.stdout, "warning: %s\n", shadow)
@@ -95,7 +95,7 @@ func sourceName(source string) string {
 	return source
 }
 
-func describeOverlay(o plan.Overlay, mode string) string {
+func (s *session) describeOverlay(o plan.Overlay, mode string) string {
 	names := make([]string, len(o.Sources))
 	for i, source := range o.Sources {
 		names[i] = sourceName(source)
@@ -105,7 +105,7 @@ func describeOverlay(o plan.Overlay, mode string) string {
 	case o.Ephemeral:
 		text += "; takes writes that go with the mount"
 	case o.Upper != "":
-		text += "; writes go to " + o.Upper
+		text += "; writes go to " + s.shown(o.Upper)
 	}
 	return text + "; mode " + mode + ", mount flags " + strings.Join(flagWords(o), ",")
 }
@@ -126,7 +126,7 @@ func flagWords(o plan.Overlay) []string {
 	return words
 }
 
-func planJSON(m *plan.Merge, mode, change string) object {
+func (s *session) planJSON(m *plan.Merge, mode, change string) object {
 	decisions, overlays, shadows := []any{}, []any{}, []any{}
 	for _, d := range m.Decisions {
 		decisions = append(decisions, decisionJSON(d))
@@ -134,10 +134,10 @@ func planJSON(m *plan.Merge, mode, change string) object {
 	for _, o := range m.Overlays {
 		var upper any
 		if o.Upper != "" {
-			upper = o.Upper
+			upper = s.shown(o.Upper)
 		}
 		overlays = append(overlays, object{
-			{"hierarchy", o.Hierarchy}, {"target", o.Target}, {"layers", list(o.Sources)}, {"upper", upper},
+			{"hierarchy", o.Hierarchy}, {"target", s.shown(o.Target)}, {"layers", list(o.Sources)}, {"upper", upper},
 			{"ephemeral", o.Ephemeral}, {"flags", list(flagWords(o))},
 		})
 	}

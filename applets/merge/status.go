@@ -78,9 +78,9 @@ func (s *session) list() error {
 		if at == 0 {
 			at = image.CreatedUSec
 		}
-		t.rows = append(t.rows, []string{image.Name, string(image.Type), o.root.Host(image.Path), timestamp(at)})
+		t.rows = append(t.rows, []string{image.Name, string(image.Type), o.shown(o.root.Host(image.Path)), timestamp(at)})
 		array = append(array, object{
-			{"name", image.Name}, {"type", string(image.Type)}, {"path", o.root.Host(image.Path)}, {"time", at},
+			{"name", image.Name}, {"type", string(image.Type)}, {"path", o.shown(o.root.Host(image.Path))}, {"time", at},
 		})
 	}
 	switch {

@@ -39,6 +39,8 @@ Options:
   -h --help                Show this help
      --version             Show package version
      --root=PATH           Operate relative to root PATH
+     --image=FILE          Operate on the system in a disk image: plan, explain
+                           and list only
      --mutable=MODE        Specify a mutability mode (yes, no, auto, import,
                            ephemeral, ephemeral-import, help)
      --image-policy=POLICY Specify disk image dissection policy
