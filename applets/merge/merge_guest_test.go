@@ -243,6 +243,7 @@ func TestManyAndOddNames(t *testing.T) {
 
 func TestPlanAndExplain(t *testing.T) {
 	w := newWorld(t)
+	w.write("/srv/etc/conf.d/of-the-host", "host\n")
 	w.add("00-default", "conf.d/x")
 	w.add("site", "conf.d/x")
 	w.add("fedora")
@@ -275,5 +276,47 @@ func TestPlanAndExplain(t *testing.T) {
 	output = w.ours("explain", "/srv/etc/base")
 	w.has(output, "site     whiteout as deleted\n")
 	w.has(output, "the host file     no, a whiteout of site deletes it\n")
+	w.has(w.ours("explain", "--json=short", "/srv/etc/base"),
+		`{"layer":"site","kind":"whiteout","opaque":false,"at":"/srv/etc/base","seen":"as deleted"}`)
 	w.is(w.theirs("refresh"), skipping)
+	// The real program has the same order of names.
+	w.theirs("unmerge")
+	w.theirs("merge")
+	w.is(w.read("conf.d/x"), "site")
+	// An opaque directory hides all that is below it.
+	w.check(unix.Setxattr(confexts+"/site/srv/etc/conf.d", "trusted.overlay.opaque", []byte("y"), 0))
+	w.ours("refresh", "--always-refresh=yes")
+	w.is(w.read("conf.d/of-the-host"), "missing")
+	output = w.ours("explain", "/srv/etc/conf.d/of-the-host")
+	w.has(output, "site     an opaque directory /srv/etc/conf.d as missing\n")
+	w.has(output, "the host file                                no, the opaque directory of site hides it\n")
+	output, err := w.try("explain", "/srv/other")
+	if err == nil {
+		t.Error(output)
+	}
+	w.has(output, "'/srv/other' is in no hierarchy that would be merged.\n")
+	output, err = w.try("explain", "absent")
+	if err == nil {
+		t.Error(output)
+	}
+	w.has(output, "There is no confext 'absent' in the search path.\n")
+}
+
+// Flags of preroot.conf are those of the mount, and are named where somebody looks for the reason.
+func TestMountFlags(t *testing.T) {
+	w := newWorld(t, "/etc")
+	w.add("one")
+	w.ours("merge")
+	w.is(flagsAt(t, "/etc"), "ro,nosuid,nodev,noexec,relatime\n")
+	w.write("/usr/lib/preroot.conf", "[ConfExt]\nMountFlags=/etc exec dev\n")
+	defer os.Remove("/usr/lib/preroot.conf")
+	w.has(w.ours("plan"), "mount flags ro,nosuid\n")
+	w.has(w.ours("plan"), "A refresh would merge: /etc is mounted with noexec.\n")
+	w.has(w.ours("explain", "/etc/one"), "/etc/one in /etc, mounted ro,nosuid\n")
+	w.ours("refresh")
+	w.is(flagsAt(t, "/etc"), "ro,nosuid,relatime\n")
+	w.is(w.ours("refresh"), skipping)
+	w.ours("refresh", "--noexec=yes")
+	w.is(flagsAt(t, "/etc"), "ro,nosuid,noexec,relatime\n")
+	w.ours("unmerge")
 }

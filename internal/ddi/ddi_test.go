@@ -375,6 +375,13 @@ func FuzzDissect(f *testing.F) {
 			class = osrelease.ClassConfext
 		}
 		size := int64(len(content))
+		if system, err := FindSystem(bytes.NewReader(content), size, "x86-64"); err == nil {
+			for _, area := range []*Area{system.Root, system.Usr} {
+				if area != nil && (area.Offset < 0 || area.Size < 0 || area.Offset > size-area.Size) {
+					t.Errorf("area %+v in an image of %d bytes", area, size)
+				}
+			}
+		}
 		image, err := Dissect(bytes.NewReader(content), size, ofClass(class, "amd64"))
 		if err != nil {
 			if image != nil {

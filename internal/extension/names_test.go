@@ -99,3 +99,15 @@ func FuzzMutableMode(f *testing.F) {
 		}
 	})
 }
+
+// A path that a file "work_dir" holds comes back as it was written; anything else is taken without a panic.
+func FuzzEscapeC(f *testing.F) {
+	f.Add("var/lib/extensions.mutable/.systemd-etc-workdir")
+	f.Add("a\\b\"\n\x01\xff\\777\\")
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := unescapeC(EscapeC(text)); got != text {
+			t.Errorf("%q comes back as %q", text, got)
+		}
+		_ = unescapeC(text)
+	})
+}
