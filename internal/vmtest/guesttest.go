@@ -25,17 +25,18 @@ type GuestResult struct {
 }
 
 // Boot runs the tests in one machine with the given kernel. The machine gets
-// 1 GiB and as much time as the packages' limits allow, on average less than half of them.
+// 1 GiB and as much time as the packages' limits allow, on average less than half of them, and at least the longest one.
 func (g *GuestTests) Boot(ctx context.Context, kernel Kernel) (*GuestResult, error) {
 	image, err := g.pack(kernel)
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(image)
-	timeout := 60 * time.Second
+	var all, longest time.Duration
 	for _, p := range g.packages {
-		timeout += p.limit() * 13 / 30
+		all, longest = all+p.limit(), max(longest, p.limit())
 	}
+	timeout := 60*time.Second + max(longest, all*13/30)
 	run, err := Boot(ctx, Config{
 		Kernel: kernel.Image, Initrd: image, MemoryMiB: 1024,
 		Append:  "console=ttyS0 panic=-1 cryptomgr.notests",

@@ -5,6 +5,7 @@ package guesttests
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/preroot/preroot/internal/vmtest"
@@ -26,6 +27,9 @@ func TestGuests(t *testing.T) {
 	// For work on one package; scripts/test runs all.
 	if only := os.Getenv("PREROOT_GUEST_PACKAGE"); only != "" {
 		list = slices.DeleteFunc(list, func(p vmtest.GuestPackage) bool { return p.Path != only })
+		if names := os.Getenv("PREROOT_GUEST_TESTS"); names != "" && len(list) == 1 {
+			list[0].Only = strings.Split(names, ",")
+		}
 		t.Logf("only the tests of %s", only)
 	}
 	tests, err := vmtest.BuildGuestTests(t.Context(), t.TempDir(), list)

@@ -3,7 +3,8 @@
 //
 //	PREROOT_TESTBED=DIR go test -tags vm -v ./internal/vmtest/guesttests
 //
-// Choose with PREROOT_GUEST_PACKAGE=internal/devmapper, or what is shown with
+// Choose with PREROOT_GUEST_PACKAGE=internal/devmapper and then, with commas between them,
+// PREROOT_GUEST_TESTS=TestA,TestB; or what is shown with
 // -run 'TestGuests/forky/internal/devmapper/TestName'; the others
 // are still run in the guest then, since one boot serves all.
 package guesttests
