@@ -223,22 +223,29 @@ func TestOneBadImage(t *testing.T) {
 	w.has(output, `required confext "junk" cannot be merged: neither a partition table`)
 }
 
-// More images than systemd can name in one option string, and names that it cannot write.
+// As many layers as the kernel takes, 500 with the metadata and the host, which is more than systemd can name in one option string; and names that
+// it cannot write. One more is refused as a whole, and what is merged stays.
 func TestManyAndOddNames(t *testing.T) {
 	w := newWorld(t)
-	for _, name := range []string{`back\slash`, "co:lon", "com,ma", "ünï", "a b"} {
+	odd := []string{`back\slash`, "co:lon", "com,ma", "ünï", "a b"}
+	for _, name := range odd {
 		w.add(name)
 	}
-	for i := range 400 {
-		w.add("extension-with-a-rather-long-name-" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26))
+	for i := range 498 - len(odd) {
+		w.add(fmt.Sprintf("extension-with-a-rather-long-name-%s%03d", strings.Repeat("x", i%7), i))
 	}
 	w.has(w.ours("merge"), "Merged extensions into '/srv/etc'.")
-	for _, name := range []string{`back\slash`, "co:lon", "com,ma", "ünï", "a b"} {
+	for _, name := range odd {
 		w.is(w.read(name), name)
 	}
 	output := w.ours("refresh")
 	w.has(output, skipping)
-	w.has(output, "Note: 394 more files are hidden, plan lists them\n")
+	w.has(output, "Note: 487 more files are hidden, plan lists them\n")
+	w.add("one-too-many")
+	w.fails("merge confexts into /srv/etc: ", "refresh")
+	output, _ = w.try("refresh")
+	w.has(output, "the kernel takes 500")
+	w.is(w.read(odd[0]), odd[0])
 }
 
 func TestPlanAndExplain(t *testing.T) {

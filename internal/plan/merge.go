@@ -346,6 +346,9 @@ func (e *RequiredError) Error() string {
 // layers (systemd issue 37245).
 const writableOptions = "redirect_dir=on,noatime,metacopy=off,index=off"
 
+// maxLayers is how many lower layers an overlay can have (Linux, OVL_MAX_STACK in fs/overlayfs).
+const maxLayers = 500
+
 // planOverlay lays out one hierarchy; nil means that nothing is mounted there.
 func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h extension.Hierarchy) (*Overlay, error) {
 	mode := in.Settings.Mutable
@@ -373,6 +376,10 @@ func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h
 		// Nothing but metadata: the kernel takes no such overlay, and nobody would
 		// gain from one. systemd 262 tries, and fails as a whole.
 		return nil, nil
+	}
+	if count := 1 + len(o.Layers); count > maxLayers {
+		return nil, fmt.Errorf("merge %ss into %s: %d layers with the metadata, the kernel takes %d: have fewer extensions with something there",
+			in.Class, h.Path, count, maxLayers)
 	}
 	if in.KeepTimes {
 		o.ModifiedUSec = h.ModifiedUSec
