@@ -30,6 +30,7 @@ size: all
 bench:
 	./scripts/bench
 	./scripts/bench-verity
+	./scripts/bench-merge
 
 clean:
 	rm -rf bin

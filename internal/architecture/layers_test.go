@@ -118,7 +118,10 @@ var layers = []layer{
 		imports:  []string{"formats", "build host", "tests in machines"},
 		modules:  []string{unixCalls},
 	},
-	{name: "benchmarks", packages: []string{"internal/peerbench"}, imports: []string{"formats"}},
+	{
+		name: "benchmarks", packages: []string{"internal/peerbench/..."},
+		imports: []string{"formats", "kernel, changing", "build host", "tests in machines"}, modules: []string{unixCalls},
+	},
 	{name: "these tests", packages: []string{"internal/architecture"}},
 }
 

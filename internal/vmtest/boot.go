@@ -44,7 +44,15 @@ type Config struct {
 
 	// Accelerator is found by trying when empty.
 	Accelerator Accelerator
+
+	// Counted makes a machine of one processor whose clock counts instructions, one a nanosecond: what a process in
+	// it takes repeats. It is emulated, whatever Accelerator says, and wants CountedWords in Append. Disks would
+	// spoil it.
+	Counted bool
 }
+
+// CountedWords are for the command line of the kernel of a counted machine.
+const CountedWords = "nokaslr random.trust_cpu=off tsc=reliable transparent_hugepage=never"
 
 // Disk is a raw image attached to the guest. With Snapshot the guest's writes
 // are thrown away at the end.
@@ -163,6 +171,9 @@ func (c *Config) complete(ctx context.Context) error {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 180 * time.Second
+	}
+	if c.Counted {
+		c.Accelerator, c.CPUs = TCG, 1
 	}
 	if c.Accelerator == "" {
 		found, _, err := FindAccelerator(ctx, c.Kernel)

@@ -196,6 +196,13 @@ func TestCommandLine(t *testing.T) {
 	if got := commandLine(c); !containsRun(got, []string{"-accel", "kvm", "-cpu", "host"}) {
 		t.Errorf("KVM: %q", got)
 	}
+	c.Counted = true
+	got = commandLine(c)
+	for _, want := range [][]string{{"-M", "pc,hpet=off"}, {"-accel", "tcg,thread=single"}, {"-icount", "shift=0,sleep=off,align=off"}} {
+		if !containsRun(got, want) {
+			t.Errorf("counted: %q is not in %q", want, got)
+		}
+	}
 }
 
 func containsRun(all, part []string) bool {

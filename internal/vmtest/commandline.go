@@ -25,14 +25,24 @@ const (
 // commandLine makes QEMU's arguments for a machine whose first serial port is
 // QEMU's standard output. A reset ends QEMU (-no-reboot), as does a power-off.
 func commandLine(c Config) []string {
+	machine := "q35"
+	if c.Counted {
+		machine = "pc,hpet=off"
+	}
 	arguments := []string{
-		"-M", "q35", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-M", machine, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "stdio", "-monitor", "none",
 		"-m", strconv.Itoa(c.MemoryMiB), "-smp", strconv.Itoa(c.CPUs),
 	}
-	if c.Accelerator == KVM {
+	switch {
+	case c.Counted:
+		// Nothing in it may depend on the host. Without erms: the emulator counts every byte of a repeated string
+		// instruction, no processor does.
+		arguments = append(arguments, "-accel", "tcg,thread=single", "-cpu", "max,-rdrand,-rdseed,-erms,cx16=off",
+			"-icount", "shift=0,sleep=off,align=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm", "-seed", "1")
+	case c.Accelerator == KVM:
 		arguments = append(arguments, "-accel", "kvm", "-cpu", "host")
-	} else {
+	default:
 		// QEMU 7.2 emulates cmpxchg16b wrongly now and then, and the guest's
 		// allocator dies of it. Without the feature the kernel does without.
 		arguments = append(arguments, "-accel", "tcg,thread=multi", "-cpu", "max,cx16=off")
