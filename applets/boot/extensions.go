@@ -147,9 +147,7 @@ func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
 		search.Policy = &policy
 	}
 	images, err := extension.Discover(m.root, search)
-	for _, image := range images {
-		input.Candidates = append(input.Candidates, m.workspace.Examine(image, extension.Hierarchies(class)))
-	}
+	input.Candidates = m.workspace.Examine(images, extension.Hierarchies(class))
 	return input, err
 }
 

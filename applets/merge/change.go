@@ -156,7 +156,7 @@ func (c *change) apply(v *observed, m *plan.Merge) error {
 		c.say("Merged extensions into '%s'.", o.Target)
 	}
 	if !c.noReload {
-		wanted.collect(c.opened.root, c.class, m.Names)
+		wanted.collectMerged(c.opened.root, c.class, m, v.input.Candidates)
 		c.fulfil(wanted)
 	}
 	return nil

@@ -181,9 +181,7 @@ func (o *opened) observe() (*observed, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, image := range images {
-		v.input.Candidates = append(v.input.Candidates, v.workspace.Examine(image, o.hierarchies))
-	}
+	v.input.Candidates = v.workspace.Examine(images, o.hierarchies)
 	if v.input.Hierarchies, err = v.workspace.Uncover(o.class, o.hierarchies); err != nil {
 		v.close()
 		return nil, err

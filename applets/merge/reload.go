@@ -11,6 +11,7 @@ import (
 
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/rootdir"
 	"github.com/preroot/preroot/internal/servicemanager"
 )
@@ -30,13 +31,41 @@ func (w *wishes) collect(root *rootdir.Root, class osrelease.Class, names []stri
 		if err != nil {
 			continue
 		}
-		fields := osrelease.Parse(text)
-		if mode, _ := extension.ParseMode(fields["EXTENSION_RELOAD_MANAGER"]); mode == "yes" {
-			w.reload = true
-		}
-		w.add(fields["EXTENSION_RELOAD_OR_RESTART_UNITS"], true)
-		w.add(fields["EXTENSION_RESTART_UNITS"], false)
+		w.addRelease(osrelease.Parse(text))
 	}
+}
+
+// collectMerged is collect for a merge that has just been made: its release files were read before, and to find one through an
+// overlay the kernel looks into all layers above it. Only where another layer may have another file of the name is it read
+// again.
+func (w *wishes) collectMerged(root *rootdir.Root, class osrelease.Class, m *plan.Merge, candidates []plan.Candidate) {
+	unsure := map[string]bool{}
+	for _, shadow := range m.Shadows {
+		unsure[shadow.Path] = true
+	}
+	takesWrites := slices.ContainsFunc(m.Overlays, func(o plan.Overlay) bool {
+		return o.TakesWrites() || slices.Contains(o.Sources, plan.FromImport)
+	})
+	releases := make(map[string]osrelease.Fields, len(candidates))
+	for i := range candidates {
+		releases[candidates[i].Name] = candidates[i].Release
+	}
+	for _, name := range m.Names {
+		if fields := releases[name]; fields != nil && !takesWrites && !unsure["/"+osrelease.ReleaseFileName(class, name)] {
+			w.addRelease(fields)
+			continue
+		}
+		w.collect(root, class, []string{name})
+	}
+}
+
+// addRelease adds what one release file says.
+func (w *wishes) addRelease(fields osrelease.Fields) {
+	if mode, _ := extension.ParseMode(fields["EXTENSION_RELOAD_MANAGER"]); mode == "yes" {
+		w.reload = true
+	}
+	w.add(fields["EXTENSION_RELOAD_OR_RESTART_UNITS"], true)
+	w.add(fields["EXTENSION_RESTART_UNITS"], false)
 }
 
 // add takes a list of units; a restart wins over a reload.

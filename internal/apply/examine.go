@@ -11,8 +11,51 @@ import (
 	"github.com/preroot/preroot/internal/rootdir"
 )
 
+// together is how many images are open at a time without lying in the workspace: each of them takes a descriptor.
+const together = 64
+
+// Examine opens images and reads what the plan needs of them. It takes them together, since every change to the thread of
+// the workspace costs more than to read a small image.
+func (w *Workspace) Examine(images []extension.Image, hierarchies []string) []plan.Candidate {
+	all := make([]plan.Candidate, len(images))
+	for i, image := range images {
+		all[i] = plan.Candidate{Image: image, Content: map[string]string{}, Files: map[string][]string{}}
+	}
+	lists := newListing(all)
+	for start := 0; start < len(all); start += together {
+		some := all[start:min(start+together, len(all))]
+		opened := make([]pending, len(some))
+		for i := range some {
+			if some[i].Problem == "" {
+				opened[i] = w.begin(some[i].Image)
+			}
+		}
+		_ = w.space.Do(func() error {
+			for i := range some {
+				if c := &some[i]; c.Problem == "" {
+					w.examine(c, w.place(&opened[i]), hierarchies, lists)
+				}
+			}
+			return nil
+		})
+	}
+	_ = w.space.Do(func() error { lists.descend(); return nil })
+	return all
+}
+
+func (w *Workspace) examine(c *plan.Candidate, p *pending, hierarchies []string, lists *listing) {
+	c.Signature, c.SignatureNote = p.signature.State, p.signature.Note
+	err := p.err
+	if err == nil {
+		err = readTree(c, p.at, hierarchies, lists)
+	}
+	if err != nil {
+		c.Failure = err.Error()
+	}
+}
+
 // readTree reads from an opened image what the plan needs of it. at is a path of the workspace.
-func readTree(c *plan.Candidate, at string, hierarchies []string) error {
+func readTree(c *plan.Candidate, at string, hierarchies []string, lists *listing) error {
 	tree, err := rootdir.Open(at)
 	if err != nil {
 		return err
@@ -26,14 +69,13 @@ func readTree(c *plan.Candidate, at string, hierarchies []string) error {
 		return err
 	}
 	for _, hierarchy := range hierarchies {
-		inside, err := extension.Content(tree, hierarchy)
+		inside, entries, err := extension.Content(tree, hierarchy)
 		if err != nil {
 			return err
 		}
 		if inside != "" {
 			c.Content[hierarchy] = path.Join(at, inside)
-			files, cut := extension.ListFiles(tree, inside)
-			c.Files[hierarchy], c.FilesCut = files, c.FilesCut || cut
+			lists.add(c, hierarchy, entries)
 		}
 	}
 	return nil

@@ -15,18 +15,33 @@ import (
 	"github.com/preroot/preroot/internal/hashtree"
 	"github.com/preroot/preroot/internal/loopdev"
 	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/superblock"
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
-// contentKey tells images apart that have the same path at different times: a
+// imageKey tells images apart that have the same path at different times: a
 // sysext may put another file over an image below /usr between two rounds.
-func contentKey(image extension.Image) string {
+type imageKey struct {
+	class          osrelease.Class
+	path, rootHash string
+	mountID, inode uint64
+	handleType     int32
+	handle         string
+	created        uint64
+	modified       uint64
+}
+
+func keyOf(image extension.Image) imageKey {
 	if image.Use.Verity {
-		return fmt.Sprintf("%s %s %x", image.Class, image.Path, image.RootHash())
+		return imageKey{class: image.Class, path: image.Path, rootHash: string(image.RootHash())}
 	}
-	return fmt.Sprintf("%s %s %+v", image.Class, image.Path, image.Identity)
+	i := &image.Identity
+	return imageKey{
+		class: image.Class, path: image.Path, mountID: i.MountID, inode: i.Inode, handleType: i.HandleType, handle: string(i.Handle),
+		created: i.CreatedUSec, modified: i.ModifiedUSec,
+	}
 }
 
 // open makes a detached mount of an image, and says what became of its signature.
@@ -57,15 +72,7 @@ func (w *Workspace) openTree(image extension.Image) (*mountapi.Mount, error) {
 		return nil, err
 	}
 	defer directory.Close()
-	clone, err := mountapi.CloneFile(directory)
-	if err != nil {
-		return nil, err
-	}
-	if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
-		clone.Close()
-		return nil, err
-	}
-	return clone, nil
+	return mountapi.CloneFile(directory, mountapi.ReadOnly)
 }
 
 // openPlain mounts an image that nothing verifies.

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"os"
 	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/plan"
@@ -13,11 +16,11 @@ func writeMetadata(top, metadata string, m *plan.Merge, o plan.Overlay) error {
 	if err := os.MkdirAll(metadata, 0o755); err != nil {
 		return err
 	}
-	list := ""
+	var list strings.Builder
 	for _, name := range m.Names {
-		list += name + "\n"
+		list.WriteString(name + "\n")
 	}
-	files := map[string]string{extension.ListName(m.Class): list, "origin": string(m.Origin)}
+	files := map[string]string{extension.ListName(m.Class): list.String(), "origin": string(m.Origin)}
 	if o.Backing != "" {
 		files["backing"] = o.Backing + "\n"
 	}
@@ -35,9 +38,22 @@ func writeMetadata(top, metadata string, m *plan.Merge, o plan.Overlay) error {
 // writeMetadataFile writes a file that everybody may read. The umask of PID 1 is
 // not ours to trust.
 func writeMetadataFile(metadata, name, text string) error {
-	file := path.Join(metadata, name)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		return err
+	at := path.Join(metadata, name)
+	fd, err := unix.Open(at, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: at, Err: err}
 	}
-	return os.Chmod(file, 0o644)
+	defer unix.Close(fd)
+	for rest := []byte(text); len(rest) > 0 && err == nil; {
+		var n int
+		n, err = unix.Write(fd, rest)
+		rest = rest[max(n, 0):]
+	}
+	if err == nil {
+		err = unix.Fchmod(fd, 0o644)
+	}
+	if err != nil {
+		return &os.PathError{Op: "write", Path: at, Err: err}
+	}
+	return nil
 }

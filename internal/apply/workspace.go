@@ -9,7 +9,6 @@ import (
 	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/mountapi"
-	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/rootdir"
 )
 
@@ -36,7 +35,7 @@ type Workspace struct {
 	dm    *devmapper.Control
 	// opened maps images to what Open returned before: an image is opened once,
 	// even if it is looked at in two rounds.
-	opened map[string]openedImage
+	opened map[imageKey]openedImage
 	// aside are the mounts below hierarchies that were uncovered, by the hierarchy's path from outside.
 	aside map[string][]submount
 	count int
@@ -50,7 +49,7 @@ type openedImage struct {
 
 // NewWorkspace makes a workspace with a tmpfs at a directory, which is made when missing.
 func NewWorkspace(at string, environment Environment) (*Workspace, error) {
-	w := &Workspace{Environment: environment, Path: at, opened: map[string]openedImage{}, aside: map[string][]submount{}}
+	w := &Workspace{Environment: environment, Path: at, opened: map[imageKey]openedImage{}, aside: map[string][]submount{}}
 	var err error
 	if w.space, err = mountapi.NewNamespace(); err != nil {
 		return nil, fmt.Errorf("make workspace: %w", err)
@@ -110,50 +109,50 @@ func (w *Workspace) newPath(kind string) string {
 // Open mounts an image in the workspace, read-only, and returns where. The
 // second call for an image returns the same place.
 func (w *Workspace) Open(image extension.Image) (string, error) {
-	opened := w.openOnce(image)
-	return opened.at, opened.err
+	p := w.begin(image)
+	err := w.space.Do(func() error { return w.place(&p).err })
+	return p.at, err
 }
 
-func (w *Workspace) openOnce(image extension.Image) openedImage {
-	key := contentKey(image)
-	if known, ok := w.opened[key]; ok {
-		return known
-	}
-	opened := openedImage{at: w.newPath("image")}
-	var mount *mountapi.Mount
-	if mount, opened.signature, opened.err = w.open(image); opened.err == nil {
-		at := opened.at
-		if image.Dissected != nil && image.Dissected.UsrOnly {
-			at = path.Join(at, "usr")
-		}
-		opened.err = w.space.Do(func() error {
-			defer mount.Close()
-			if err := os.MkdirAll(at, 0o755); err != nil {
-				return err
-			}
-			return mount.MoveTo(at)
-		})
-	} else if mount != nil {
-		mount.Close()
-	}
-	w.opened[key] = opened
-	return opened
+// pending is an image that is open, with a mount that does not lie in the workspace yet; no mount if it was opened before, or
+// cannot be.
+type pending struct {
+	openedImage
+	key   imageKey
+	usr   bool
+	mount *mountapi.Mount
 }
 
-// Examine opens an image and reads what the plan needs of it.
-func (w *Workspace) Examine(image extension.Image, hierarchies []string) plan.Candidate {
-	c := plan.Candidate{Image: image, Content: map[string]string{}, Files: map[string][]string{}}
-	if image.Problem != "" {
-		return c
+// begin opens an image. place comes after it.
+func (w *Workspace) begin(image extension.Image) pending {
+	p := pending{key: keyOf(image), usr: image.Dissected != nil && image.Dissected.UsrOnly}
+	if _, known := w.opened[p.key]; known {
+		return p
 	}
-	opened := w.openOnce(image)
-	c.Signature, c.SignatureNote = opened.signature.State, opened.signature.Note
-	err := opened.err
-	if err == nil {
-		err = w.space.Do(func() error { return readTree(&c, opened.at, hierarchies) })
+	p.at = w.newPath("image")
+	p.mount, p.signature, p.err = w.open(image)
+	if p.err != nil && p.mount != nil {
+		p.mount.Close()
+		p.mount = nil
 	}
-	if err != nil {
-		c.Failure = err.Error()
+	w.opened[p.key] = p.openedImage
+	return p
+}
+
+// place attaches the mount of an image in the workspace. It runs in the workspace's namespace.
+func (w *Workspace) place(p *pending) *pending {
+	if p.mount == nil {
+		p.openedImage = w.opened[p.key]
+		return p
 	}
-	return c
+	defer p.mount.Close()
+	at := p.at
+	if p.usr {
+		at = path.Join(at, "usr")
+	}
+	if p.err = os.MkdirAll(at, 0o755); p.err == nil {
+		p.err = p.mount.MoveTo(at)
+	}
+	w.opened[p.key] = p.openedImage
+	return p
 }

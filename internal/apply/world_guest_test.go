@@ -217,9 +217,7 @@ func (w *world) observe(ws *Workspace, class osrelease.Class) plan.MergeInput {
 	}
 	images, err := extension.Discover(w.root, extension.Search{Class: class})
 	w.check(err)
-	for _, image := range images {
-		input.Candidates = append(input.Candidates, ws.Examine(image, extension.Hierarchies(class)))
-	}
+	input.Candidates = ws.Examine(images, extension.Hierarchies(class))
 	return input
 }
 

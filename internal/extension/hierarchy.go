@@ -205,22 +205,22 @@ func workProblem(root *rootdir.Root, upper *rootdir.Entry) string {
 }
 
 // Content returns the path of a hierarchy inside an opened extension, links
-// resolved, or "" if the extension has nothing there.
-func Content(tree *rootdir.Root, hierarchy string) (string, error) {
+// resolved, and what is in it, or "" if the extension has nothing there.
+func Content(tree *rootdir.Root, hierarchy string) (string, []rootdir.Name, error) {
 	entry, err := tree.Resolve(hierarchy)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return "", nil
+		return "", nil, nil
 	}
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer entry.Close()
 	if !entry.IsDirectory() {
-		return "", nil
+		return "", nil, nil
 	}
-	names, err := tree.ReadNames(entry.Path)
+	names, err := tree.List(entry.Path, 0)
 	if err != nil || len(names) == 0 {
-		return "", err
+		return "", nil, err
 	}
-	return entry.Path, nil
+	return entry.Path, names, nil
 }

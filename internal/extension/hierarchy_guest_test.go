@@ -164,7 +164,7 @@ func TestContent(t *testing.T) {
 		"odd characters":  {files: map[string]string{"etc -> /a,b:c\\d e": "", "a,b:c\\d e/x": ""}, want: "/a,b:c\\d e"},
 		"outside, for us": {files: map[string]string{"etc -> /proc/self/root/etc": ""}},
 	} {
-		got, err := Content(newTree(t, c.files), "/etc")
+		got, _, err := Content(newTree(t, c.files), "/etc")
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: %q, %v", name, got, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -88,7 +89,7 @@ func creationTime(file *os.File, st unix.Statx_t) uint64 {
 
 // pathOf names an open file for calls that take no O_PATH descriptor, such as
 // fgetxattr(2).
-func pathOf(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }
+func pathOf(file *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())) }
 
 // readHandle asks for a handle that need only serve for comparison, then for an
 // ordinary one, as systemd does; nil if the file system has neither.

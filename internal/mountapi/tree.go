@@ -18,11 +18,12 @@ func CloneTree(path string) (*Mount, error) {
 		return nil, &Error{Operation: "clone mounts", Source: path, Errno: err}
 	}
 	m := &Mount{fd: fd}
-	return m, m.makePrivate()
+	return m, m.makePrivate(0)
 }
 
-func (m *Mount) makePrivate() error {
-	attr := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+// makePrivate also adds attributes, to all mounts of the tree.
+func (m *Mount) makePrivate(attributes Attributes) error {
+	attr := unix.MountAttr{Attr_set: uint64(attributes), Propagation: unix.MS_PRIVATE}
 	if err := unix.MountSetattr(m.fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
 		m.Close()
 		return &Error{Operation: "make mount private", Errno: err}
@@ -30,14 +31,15 @@ func (m *Mount) makePrivate() error {
 	return nil
 }
 
-// CloneFile is Clone for what an open file shows; O_PATH is enough. The copy is private.
-func CloneFile(file *os.File) (*Mount, error) {
+// CloneFile is Clone for what an open file shows; O_PATH is enough. The copy is private and has the attributes in
+// addition.
+func CloneFile(file *os.File, attributes Attributes) (*Mount, error) {
 	fd, err := unix.OpenTree(int(file.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, &Error{Operation: "clone mount", Source: file.Name(), Errno: err}
 	}
 	m := &Mount{fd: fd}
-	return m, m.makePrivate()
+	return m, m.makePrivate(attributes)
 }
 
 // moveMountBeneath is MOVE_MOUNT_BENEATH, Linux 6.5, which golang.org/x/sys does not name.

@@ -24,8 +24,8 @@ type Candidate struct {
 	// Content maps each hierarchy in which it has something to the path there,
 	// from outside, that becomes a layer.
 	Content map[string]string
-	// Files are the paths of what is not a directory in each hierarchy, below it. FilesCut says that there are
-	// more than were listed.
+	// Files are the paths of what is not a directory in each hierarchy, below it, as far as other images have the directory that
+	// it lies in as well. FilesCut says that there are more than were listed.
 	Files    map[string][]string
 	FilesCut bool
 	// Failure says why it could not be opened; empty if it could.

@@ -8,10 +8,10 @@ package rootdir
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,11 +30,11 @@ func Open(directory string) (*Root, error) {
 		return nil, fmt.Errorf("open root %q: not an absolute path", directory)
 	}
 	directory = path.Clean(directory)
-	file, err := os.OpenFile(directory, unix.O_PATH|unix.O_DIRECTORY, 0)
+	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: directory, Err: err}
 	}
-	return &Root{directory: file, path: strings.TrimSuffix(directory, "/")}, nil
+	return &Root{directory: os.NewFile(uintptr(fd), directory), path: strings.TrimSuffix(directory, "/")}, nil
 }
 
 // Close closes the directory.
@@ -58,7 +58,18 @@ const attempts = 100
 
 // Open opens a file, directory or device inside the root.
 func (r *Root) Open(inside string, flags int) (*os.File, error) {
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := r.open(inside, flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), r.Host(inside)), nil
+}
+
+// open returns a bare descriptor: an os.File costs several calls more. resolve adds to how the path is resolved.
+func (r *Root) open(inside string, flags int, resolve uint64) (int, error) {
+	how := unix.OpenHow{
+		Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
+	}
 	for attempt := 1; ; attempt++ {
 		fd, err := unix.Openat2(int(r.directory.Fd()), inside, &how)
 		// EAGAIN: something was moved meanwhile, and ".." might have led outside.
@@ -66,9 +77,9 @@ func (r *Root) Open(inside string, flags int) (*os.File, error) {
 			continue
 		}
 		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: r.Host(inside), Err: err}
+			return -1, &fs.PathError{Op: "open", Path: r.Host(inside), Err: err}
 		}
-		return os.NewFile(uintptr(fd), r.Host(inside)), nil
+		return fd, nil
 	}
 }
 
@@ -97,29 +108,42 @@ func (e *Entry) Close() error { return e.File.Close() }
 
 // Resolve finds what path leads to. A missing target matches os.ErrNotExist.
 func (r *Root) Resolve(inside string) (*Entry, error) {
-	file, err := r.Open(inside, unix.O_PATH)
+	// Where no link is on the way, the path says itself where it leads.
+	at := path.Clean("/" + inside)
+	fd, err := r.open(inside, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
+	if errors.Is(err, unix.ELOOP) {
+		if fd, err = r.open(inside, unix.O_PATH, 0); err == nil {
+			at, err = r.pathOf(inside, fd)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	host, err := os.Readlink(descriptorPath(file))
+	entry := &Entry{Path: at, File: os.NewFile(uintptr(fd), r.Host(inside))}
+	if err := unix.Fstat(fd, &entry.Stat); err != nil {
+		entry.Close()
+		return nil, &fs.PathError{Op: "stat", Path: r.Host(at), Err: err}
+	}
+	return entry, nil
+}
+
+// pathOf asks the kernel for the path of a descriptor, and returns it inside the root. The descriptor is closed if that
+// fails.
+func (r *Root) pathOf(inside string, fd int) (string, error) {
+	host, err := os.Readlink(descriptorPath(fd))
 	if err != nil {
-		file.Close()
-		return nil, err
+		unix.Close(fd)
+		return "", err
 	}
 	rest, ok := strings.CutPrefix(host, r.path)
 	if !ok || (rest != "" && rest[0] != '/') {
-		file.Close()
-		return nil, fmt.Errorf("resolve %s: it leads to %s, outside", r.Host(inside), host)
+		unix.Close(fd)
+		return "", fmt.Errorf("resolve %s: it leads to %s, outside", r.Host(inside), host)
 	}
 	if rest == "" {
 		rest = "/"
 	}
-	entry := &Entry{Path: rest, File: file}
-	if err := unix.Fstat(int(file.Fd()), &entry.Stat); err != nil {
-		file.Close()
-		return nil, &fs.PathError{Op: "stat", Path: host, Err: err}
-	}
-	return entry, nil
+	return rest, nil
 }
 
 // maxFile bounds what ReadFile reads: configuration and release files.
@@ -128,51 +152,66 @@ const maxFile = 1 << 20
 // ReadFile reads a regular file of at most 1 MiB. Nothing else is opened: to open
 // a device can be more than to look at it.
 func (r *Root) ReadFile(inside string) ([]byte, error) {
-	found, err := r.Open(inside, unix.O_PATH)
+	found, err := r.open(inside, unix.O_PATH, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer found.Close()
-	if info, err := found.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file", found.Name())
+	defer unix.Close(found)
+	var st unix.Stat_t
+	if err := unix.Fstat(found, &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: r.Host(inside), Err: err}
 	}
-	file, err := os.OpenFile(descriptorPath(found), os.O_RDONLY, 0)
-	if err != nil {
-		return nil, withPath(err, found.Name())
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, fmt.Errorf("read %s: not a regular file", r.Host(inside))
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	text, err := readDescriptor(found, st.Size)
 	if err != nil {
-		return nil, withPath(err, found.Name())
+		return nil, &fs.PathError{Op: "read", Path: r.Host(inside), Err: err}
 	}
 	if len(text) > maxFile {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", found.Name(), maxFile)
+		return nil, fmt.Errorf("read %s: larger than %d bytes", r.Host(inside), maxFile)
 	}
 	return text, nil
 }
 
-// descriptorPath leads to what an O_PATH descriptor stands for.
-func descriptorPath(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }
-
-// withPath puts the file's path into an error in place of the descriptor's.
-func withPath(err error, name string) error {
-	if failed, ok := errors.AsType[*fs.PathError](err); ok {
-		failed.Path = name
-	}
-	return err
-}
-
-// ReadNames returns the names in a directory, unsorted; none if it is missing.
-func (r *Root) ReadNames(inside string) ([]string, error) {
-	directory, err := r.Open(inside, unix.O_RDONLY|unix.O_DIRECTORY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// readDescriptor reads what an O_PATH descriptor of a regular file stands for, at most a byte more than maxFile. size is a
+// guess: files of the kernel's own file systems have none.
+func readDescriptor(found int, size int64) ([]byte, error) {
+	fd, err := openAgain(found)
 	if err != nil {
 		return nil, err
 	}
-	defer directory.Close()
-	return directory.Readdirnames(-1)
+	defer unix.Close(fd)
+	// With one byte more the end shows without another read.
+	text := make([]byte, 0, max(512, min(size, maxFile)+1))
+	for len(text) <= maxFile {
+		if len(text) == cap(text) {
+			text = append(text, 0)[:len(text)]
+		}
+		n, err := unix.Read(fd, text[len(text):cap(text)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		text = text[:len(text)+n]
+		if n == 0 || size > 0 && int64(len(text)) == size {
+			break
+		}
+	}
+	return text, nil
 }
+
+// openAgain opens what an O_PATH descriptor stands for to be read.
+func openAgain(found int) (int, error) {
+	for {
+		fd, err := unix.Open(descriptorPath(found), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// descriptorPath leads to what an O_PATH descriptor stands for.
+func descriptorPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

@@ -1,0 +1,106 @@
+package apply
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/rootdir"
+)
+
+// maxFiles bounds how many entries of an extension are looked at: a warning is not worth a long walk.
+const maxFiles = 4096
+
+// listing finds the files that several images have. A directory that only one image has cannot hold any, and is
+// not read: a large tree costs what it shares with others.
+type listing struct {
+	// left is how many more entries of an image are looked at.
+	left map[*plan.Candidate]int
+	// level are the directories that were read last, by hierarchy and path below it ("" is the hierarchy itself).
+	level map[place]map[*plan.Candidate][]rootdir.Name
+}
+
+type place struct{ hierarchy, directory string }
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(strings.Compare(a.hierarchy, b.hierarchy), strings.Compare(a.directory, b.directory))
+}
+
+func newListing(all []plan.Candidate) *listing {
+	l := &listing{left: make(map[*plan.Candidate]int, len(all)), level: map[place]map[*plan.Candidate][]rootdir.Name{}}
+	for i := range all {
+		l.left[&all[i]] = maxFiles
+	}
+	return l
+}
+
+// add takes what an image has at the top of a hierarchy.
+func (l *listing) add(c *plan.Candidate, hierarchy string, names []rootdir.Name) {
+	l.put(c, place{hierarchy, ""}, names)
+}
+
+func (l *listing) put(c *plan.Candidate, at place, names []rootdir.Name) {
+	if len(names) > l.left[c] {
+		names, c.FilesCut = names[:l.left[c]], true
+	}
+	l.left[c] -= len(names)
+	if l.level[at] == nil {
+		l.level[at] = map[*plan.Candidate][]rootdir.Name{}
+	}
+	l.level[at][c] = names
+}
+
+// descend fills the files of the candidates, level by level. It runs where the images are mounted.
+func (l *listing) descend() {
+	for len(l.level) > 0 {
+		level := l.level
+		l.level = map[place]map[*plan.Candidate][]rootdir.Name{}
+		for _, at := range slices.SortedFunc(maps.Keys(level), comparePlaces) {
+			if owners := level[at]; len(owners) > 1 {
+				l.expand(at, owners)
+			}
+		}
+	}
+}
+
+// expand notes the files of a directory that several images have, and reads the directories in it that are shared again.
+func (l *listing) expand(at place, owners map[*plan.Candidate][]rootdir.Name) {
+	prefix := ""
+	if at.directory != "" {
+		prefix = at.directory + "/"
+	}
+	shared := map[string][]*plan.Candidate{}
+	for c, names := range owners {
+		for _, name := range names {
+			if name.IsDirectory {
+				shared[name.Text] = append(shared[name.Text], c)
+			} else {
+				c.Files[at.hierarchy] = append(c.Files[at.hierarchy], prefix+name.Text)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(shared)) {
+		below := place{at.hierarchy, prefix + name}
+		for _, c := range shared[name] {
+			if len(shared[name]) < 2 || l.left[c] <= 0 {
+				continue
+			}
+			l.put(c, below, readBelow(c.Content[at.hierarchy], below.directory))
+		}
+	}
+}
+
+// readBelow lists a directory below another one, through no link. What cannot be read has no names.
+func readBelow(top, directory string) []rootdir.Name {
+	root, err := rootdir.Open(top)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	names, _ := root.List(directory, unix.O_NOFOLLOW)
+	return names
+}
