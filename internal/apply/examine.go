@@ -23,7 +23,8 @@ func (w *Workspace) Examine(images []extension.Image, hierarchies []string) []pl
 	}
 	lists := newListing(all)
 	for start := 0; start < len(all); start += together {
-		some := all[start:min(start+together, len(all))]
+		end := min(start+together, len(all))
+		some := all[start:end]
 		opened := make([]pending, len(some))
 		for i := range some {
 			if some[i].Problem == "" {
@@ -36,10 +37,12 @@ func (w *Workspace) Examine(images []extension.Image, hierarchies []string) []pl
 					w.examine(c, w.place(&opened[i]), hierarchies, lists)
 				}
 			}
+			if end == len(all) {
+				lists.descend()
+			}
 			return nil
 		})
 	}
-	_ = w.space.Do(func() error { lists.descend(); return nil })
 	return all
 }
 
