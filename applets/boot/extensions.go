@@ -35,7 +35,7 @@ func (b *boot) mergeExtensions() (err error) {
 		return err
 	}
 	defer root.Close()
-	m := merger{boot: b, root: root, settings: map[osrelease.Class]extension.Settings{}}
+	m := merger{boot: b, root: root, settings: map[osrelease.Class]extension.Settings{}, inputs: map[osrelease.Class]plan.MergeInput{}}
 	for _, class := range []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext} {
 		if m.settings[class], err = extension.ReadSettings(root, class, extension.VerifiedSettings); err != nil {
 			return err
@@ -67,7 +67,10 @@ func (b *boot) mergeExtensions() (err error) {
 	if err != nil {
 		return err
 	}
-	return m.apply(confexts)
+	if err := m.apply(confexts); err != nil {
+		return err
+	}
+	return m.identifyAgain(sysexts, confexts)
 }
 
 // readCertificates returns those of the image and of a verified /usr below root, or why none counts.
@@ -88,6 +91,10 @@ type merger struct {
 	host      osrelease.Host
 	// settings were read before anything covered the verified /usr.
 	settings map[osrelease.Class]extension.Settings
+	// inputs are those of the latest plan of each class.
+	inputs map[osrelease.Class]plan.MergeInput
+	// preview is the input of the plan that /etc was shown by while sysexts were planned; nil if nothing was shown.
+	preview *plan.MergeInput
 }
 
 // readHost reads the os-release that is to be seen now.
@@ -122,6 +129,7 @@ func (m *merger) previewEtc() (end func() error, err error) {
 		return nil, err
 	}
 	for _, overlay := range preview.Overlays {
+		m.preview = &input
 		return m.workspace.Preview(overlay, osrelease.ClassConfext)
 	}
 	return nothing, nil
@@ -162,6 +170,7 @@ func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 		m.warn("%v", err)
 	}
 	m.warnSettings(class)
+	m.inputs[class] = input
 	merge, err := plan.PlanMerge(input)
 	if err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 			b.report.AddModule(module, reason, took)
 		}
 	})
-	return apply.SwitchRoot(newRoot, []string{"/dev", "/sys", "/proc"})
+	return apply.SwitchRoot(newRoot, []string{"/sys", "/proc"})
 }
 
 // execute closes the record and becomes the real root's init.

@@ -115,7 +115,7 @@ func (b *boot) mountRoot(found devices) error {
 	}
 	b.record(func() { b.report.Usr.FileSystem = fsType })
 	b.log.Printf(bootlog.Info, "/usr is verified (%s)", fsType)
-	return apply.MoveRun(newRoot)
+	return apply.MoveEarly(newRoot)
 }
 
 // fileSystem returns what to mount a device as, and makes the kernel know it.

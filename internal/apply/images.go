@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/rootdir"
 	"github.com/preroot/preroot/internal/superblock"
 	"github.com/preroot/preroot/internal/veritytable"
 )
@@ -67,12 +70,69 @@ func (w *Workspace) open(image extension.Image) (mount *mountapi.Mount, signatur
 
 // openTree makes a read-only view of a directory, without the mounts below it.
 func (w *Workspace) openTree(image extension.Image) (*mountapi.Mount, error) {
+	if layer := w.findLayer(w.Root.Host(image.Path)); layer != "" {
+		return w.cloneLayer(layer)
+	}
 	directory, err := w.Root.Open(image.Path, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
 	defer directory.Close()
 	return mountapi.CloneFile(directory, mountapi.ReadOnly)
+}
+
+// cloneLayer does so with a directory of the workspace.
+func (w *Workspace) cloneLayer(layer string) (clone *mountapi.Mount, err error) {
+	err = w.space.Do(func() (err error) {
+		clone, err = mountapi.Clone(layer)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := clone.SetAttributes(mountapi.ReadOnly); err != nil {
+		clone.Close()
+		return nil, err
+	}
+	return clone, nil
+}
+
+// findLayer returns the one directory, in a layer of an overlay of ours, that a directory of it consists of, "" if it is in no
+// overlay or in several layers. An overlay of directories of overlays is as deep as the kernel takes them: without this, a
+// sysext in /etc and a confext on /usr could not be merged both.
+func (w *Workspace) findLayer(at string) (found string) {
+	for target, layers := range w.shown {
+		below, inside := strings.CutPrefix(at, target+"/")
+		if !inside {
+			continue
+		}
+		err := w.space.Do(func() error {
+			for _, layer := range layers {
+				tree, err := rootdir.Open(layer)
+				if err != nil {
+					return err
+				}
+				entry, err := tree.Resolve(below)
+				tree.Close()
+				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				entry.Close()
+				if found != "" || entry.Path != "/"+below || !entry.IsDirectory() {
+					return unix.ENOTUNIQ
+				}
+				found = path.Join(layer, below)
+			}
+			return nil
+		})
+		if err != nil {
+			return ""
+		}
+	}
+	return found
 }
 
 // openPlain mounts an image that nothing verifies.
@@ -171,14 +231,21 @@ func (w *Workspace) mountDevice(image extension.Image, node string) (*mountapi.M
 	}
 	if only := image.Use.OnlyFileSystems; only != nil && !slices.Contains(only, kind) {
 		return nil, fmt.Errorf("it holds %s, SYSTEMD_DISSECT_FILE_SYSTEMS has %s", kind, strings.Join(only, ", "))
+	if kind == string(superblock.VFAT) {
+		// Its names have no case, which overlayfs cannot deal with. systemd finds out when it has unmerged the others.
+		return nil, errors.New("it holds vfat, which the kernel takes for no layer of an overlay")
 	}
 	if err := w.LoadModule(kind); err != nil {
 		return nil, err
 	}
 	var options []mountapi.Option
 	switch kind {
-	case "ext4", "xfs":
+	case "ext4":
 		options = []mountapi.Option{{Key: "norecovery"}}
+	case "xfs":
+		// nouuid: systemd opens the image again when it looks for changes, and the kernel takes no second XFS of one
+		// UUID, unless the first one is exempt.
+		options = []mountapi.Option{{Key: "norecovery"}, {Key: "nouuid"}}
 	case "btrfs":
 		options = []mountapi.Option{{Key: "rescue", Value: "nologreplay"}}
 	}

@@ -75,6 +75,11 @@ func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error
 	if err := writeMetadata(top, metadata, m, o); err != nil {
 		return nil, err
 	}
+	w.metadata[o.Target] = metadata
+	w.shown[o.Target] = o.Layers
+	if o.Upper != "" {
+		w.shown[o.Target] = append([]string{o.Upper}, o.Layers...)
+	}
 	options := append(layerOptions(append([]string{top}, o.Layers...)), o.Options...)
 	upper, err := w.writeOptions(o)
 	if err != nil {
@@ -90,8 +95,8 @@ func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error
 	if err == nil {
 		err = writeMetadataFile(metadata, "dev", fmt.Sprintf("%d:%d\n", major, minor))
 	}
-	if err == nil {
-		err = setTopTime(top, o)
+	if err == nil && !o.TakesWrites() {
+		err = setTime(top, o)
 	}
 	if err == nil && (o.TakesWrites() || len(w.aside[o.Target]) > 0) {
 		mount, err = w.furnish(mount, m.Class, o)
@@ -103,13 +108,21 @@ func (w *Workspace) stage(m *plan.Merge, o plan.Overlay) (*mountapi.Mount, error
 	return mount, nil
 }
 
-// setTopTime gives the merged directory the planned modification time: that of its top layer.
-func setTopTime(top string, o plan.Overlay) error {
-	if o.ModifiedUSec == 0 {
+// setTime gives the merged directory the planned modification time: that of its top layer.
+func setTime(layer string, o plan.Overlay) error {
+	if o.Modified.IsZero() {
 		return nil
 	}
-	at := time.UnixMicro(int64(o.ModifiedUSec))
-	return os.Chtimes(top, at, at)
+	return os.Chtimes(layer, time.Time{}, o.Modified)
+}
+
+// setUpperTime does so where the top layer is an upper directory. One that was there before keeps a later time: somebody
+// has changed it. An earlier one would hide that the host's directory is new.
+func setUpperTime(upper string, isNew bool, o plan.Overlay) error {
+	if info, err := os.Stat(upper); err != nil || !isNew && !info.ModTime().Before(o.Modified) {
+		return err
+	}
+	return setTime(upper, o)
 }
 
 // writeOptions makes the directories that an overlay needs to take writes.
@@ -138,6 +151,9 @@ func (w *Workspace) writeOptions(o plan.Overlay) ([]mountapi.Option, error) {
 		return nil, err
 	}
 	if err := os.Chmod(upper, os.FileMode(o.Permissions)); err != nil {
+		return nil, err
+	}
+	if err := setUpperTime(upper, o.Ephemeral || o.MakeUpper, o); err != nil {
 		return nil, err
 	}
 	return []mountapi.Option{
@@ -236,7 +252,11 @@ func (w *Workspace) Preview(o plan.Overlay, class osrelease.Class) (remove func(
 	if err := w.preview(o.Target, layers); err != nil {
 		return nil, fmt.Errorf("preview %ss in %s: %w", class, o.Hierarchy, err)
 	}
-	return func() error { return mountapi.Detach(o.Target) }, nil
+	w.shown[o.Target] = layers
+	return func() error {
+		delete(w.shown, o.Target)
+		return mountapi.Detach(o.Target)
+	}, nil
 }
 
 func (w *Workspace) preview(target string, layers []string) error {

@@ -350,9 +350,8 @@ func TestMergeIntoAnEmptyRoot(t *testing.T) {
 // ConditionNeedsUpdate= compares the time of /usr: a sysext that is merged before systemd starts must not make it look new.
 func TestMergeKeepsTheTimeOfUsr(t *testing.T) {
 	w := newWorld(t, "tmpfs", func(w *world) { w.addDirectory("var/lib/extensions/sx", sysextFiles("sx")) })
-	old := time.Date(2024, 1, 2, 3, 4, 5, 678000, time.UTC)
-	w.check(os.Chtimes(w.at("usr"), old, old))
-	for _, keep := range []bool{true, false} {
+	for old, keep := range map[time.Time]bool{time.Date(2024, 1, 2, 3, 4, 5, 678999, time.UTC): true, time.Unix(0, 0): true, time.Unix(7, 0): false} {
+		w.check(os.Chtimes(w.at("usr"), old, old))
 		ws := w.openWorkspace()
 		input := w.observe(ws, sysext)
 		input.KeepTimes = keep

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"strings"
@@ -33,6 +34,22 @@ func writeMetadata(top, metadata string, m *plan.Merge, o plan.Overlay) error {
 		}
 	}
 	return errors.Join(os.Chmod(metadata, 0o755), os.Chmod(top, os.FileMode(o.Permissions)))
+}
+
+// RewriteOrigin writes the plan's "origin" into what this workspace has merged. The file is written in place: it may have been
+// looked up through the overlay, which then keeps to the inode.
+func (w *Workspace) RewriteOrigin(m *plan.Merge) error {
+	for _, o := range m.Overlays {
+		metadata, here := w.metadata[o.Target]
+		if !here {
+			return fmt.Errorf("write origin of %s: it was not merged here", o.Hierarchy)
+		}
+		err := w.space.Do(func() error { return writeMetadataFile(metadata, "origin", string(m.Origin)) })
+		if err != nil {
+			return fmt.Errorf("write origin of %s: %w", o.Hierarchy, err)
+		}
+	}
+	return nil
 }
 
 // writeMetadataFile writes a file that everybody may read. The umask of PID 1 is

@@ -112,14 +112,20 @@ func OpenTerminal(name string) error {
 	return nil
 }
 
-// MoveRun moves /run below the new root and leaves a link in its place. From
-// then on images in /run are found where the real root will find them.
-func MoveRun(newRoot string) error {
-	if err := MoveMounts(newRoot, []string{"/run"}); err != nil {
-		return err
+// MoveEarly moves /run and /dev below the new root before the merge, and leaves links in their places. From then on images
+// in /run, and links to block devices, are found where the real root will find them.
+func MoveEarly(newRoot string) error {
+	for _, place := range []string{"/run", "/dev"} {
+		if err := MoveMounts(newRoot, []string{place}); err != nil {
+			return err
+		}
+		// Below /dev there may be nodes that came with the image. They go with the rest of it.
+		if err := os.Rename(place, place+".initramfs"); err != nil {
+			return err
+		}
+		if err := os.Symlink(newRoot+place, place); err != nil {
+			return err
+		}
 	}
-	if err := os.Remove("/run"); err != nil {
-		return err
-	}
-	return os.Symlink(newRoot+"/run", "/run")
+	return nil
 }

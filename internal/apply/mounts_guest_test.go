@@ -208,19 +208,25 @@ func TestRestartOnPanic(t *testing.T) {
 	}
 }
 
-func TestMoveRun(t *testing.T) {
+func TestMoveEarly(t *testing.T) {
 	runInNewRoot(t, func() {
 		newRoot := "/sysroot"
 		must(os.Mkdir(newRoot, 0o755))
 		must(unix.Mount("tmpfs", newRoot, "tmpfs", 0, "mode=755"))
-		must(os.Mkdir("/run", 0o755))
-		must(unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"))
-		must(os.WriteFile("/run/x", []byte("x"), 0o600))
-		must(MoveRun(newRoot))
-		text, err := os.ReadFile("/sysroot/run/x")
-		must(err)
-		target, err := os.Readlink("/run")
-		must(err)
-		say("%s %s", text, target)
-	}, "x /sysroot/run")
+		for _, place := range []string{"/run", "/dev"} {
+			must(os.MkdirAll(place, 0o755))
+			// Such as the node of the console that an image brings.
+			must(os.WriteFile(place+"/below", nil, 0o600))
+			must(unix.Mount("tmpfs", place, "tmpfs", 0, "mode=755"))
+			must(os.WriteFile(place+"/x", []byte("x"), 0o600))
+		}
+		must(MoveEarly(newRoot))
+		for _, place := range []string{"/run", "/dev"} {
+			text, err := os.ReadFile("/sysroot" + place + "/x")
+			must(err)
+			target, err := os.Readlink(place)
+			must(err)
+			say("%s %s", text, target)
+		}
+	}, "x /sysroot/run", "x /sysroot/dev")
 }

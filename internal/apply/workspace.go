@@ -38,6 +38,10 @@ type Workspace struct {
 	opened map[imageKey]openedImage
 	// aside are the mounts below hierarchies that were uncovered, by the hierarchy's path from outside.
 	aside map[string][]submount
+	// metadata are the metadata directories of the overlays that were staged here, by the hierarchy's path from outside.
+	metadata map[string]string
+	// shown are the layers of the overlays that this workspace has mounted, previews too, by the hierarchy's path from outside.
+	shown map[string][]string
 	count int
 }
 
@@ -49,7 +53,10 @@ type openedImage struct {
 
 // NewWorkspace makes a workspace with a tmpfs at a directory, which is made when missing.
 func NewWorkspace(at string, environment Environment) (*Workspace, error) {
-	w := &Workspace{Environment: environment, Path: at, opened: map[imageKey]openedImage{}, aside: map[string][]submount{}}
+	w := &Workspace{
+		Environment: environment, Path: at, opened: map[imageKey]openedImage{}, aside: map[string][]submount{},
+		metadata: map[string]string{}, shown: map[string][]string{},
+	}
 	var err error
 	if w.space, err = mountapi.NewNamespace(); err != nil {
 		return nil, fmt.Errorf("make workspace: %w", err)

@@ -155,8 +155,9 @@ func Discover(root *rootdir.Root, search Search) ([]Image, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("look for %ss: %w", search.Class, err))
 		}
-		// systemd takes them as the file system gives them; any order will do.
-		slices.Sort(names)
+		// In the order of the file system: of several entries of one name (x, x.raw) systemd takes the first one, and has to
+		// find the same image later.
+		first := len(images)
 		for _, name := range names {
 			image, found := search.examine(root, path.Join(directory, name))
 			if found && !taken[image.Name] {
@@ -164,6 +165,7 @@ func Discover(root *rootdir.Root, search Search) ([]Image, error) {
 				images = append(images, image)
 			}
 		}
+		slices.SortFunc(images[first:], func(a, b Image) int { return strings.Compare(a.Name, b.Name) })
 	}
 	return images, errors.Join(errs...)
 }
@@ -270,11 +272,7 @@ func typeOf(entry *rootdir.Entry) Type {
 // isSubvolume reports whether a directory is the top of a btrfs subvolume,
 // which always has inode 256.
 func isSubvolume(entry *rootdir.Entry) bool {
-	if entry.Stat.Ino != 256 {
-		return false
-	}
-	var st unix.Statfs_t
-	return unix.Fstatfs(int(entry.File.Fd()), &st) == nil && st.Type == unix.BTRFS_SUPER_MAGIC
+	return entry.Stat.Ino == 256 && isOnBtrfs(entry)
 }
 
 func validName(name string) bool {

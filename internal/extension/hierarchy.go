@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,8 +26,9 @@ type Hierarchy struct {
 	Permissions uint32
 	// Backing is the "major:minor" of its block device, empty if there is none.
 	Backing string
-	// ModifiedUSec is its modification time in microseconds since 1970; 0 if it does not exist.
-	ModifiedUSec uint64
+	// Modified is its modification time; the zero time if it does not exist. 1970 is a time as any other: images are
+	// built with it.
+	Modified time.Time
 	// Mutable is the directory that takes writes, or is imported; nil if there is none now.
 	Mutable *MutableDirectory
 	// MutablePath is where it is, or would have to be made, links resolved.
@@ -85,9 +87,13 @@ func (h *Hierarchy) read(root *rootdir.Root, entry *rootdir.Entry) error {
 	}
 	h.Exists, h.Resolved, h.Empty = true, entry.Path, len(names) == 0
 	h.Permissions = entry.Stat.Mode & 0o777
-	h.ModifiedUSec = microseconds(unix.StatxTimestamp{Sec: entry.Stat.Mtim.Sec, Nsec: uint32(entry.Stat.Mtim.Nsec)})
-	if major := unix.Major(entry.Stat.Dev); major != 0 {
-		h.Backing = fmt.Sprintf("%d:%d", major, unix.Minor(entry.Stat.Dev))
+	h.Modified = time.Unix(entry.Stat.Mtim.Unix())
+	device := entry.Stat.Dev
+	if unix.Major(device) == 0 {
+		device = btrfsDevice(root, entry)
+	}
+	if device != 0 {
+		h.Backing = fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -119,6 +120,12 @@ func nameToHandle(fd, flags int) (kind int32, handle []byte, err error) {
 		return 0, nil, errno
 	}
 	return buf.kind, append([]byte{}, buf.bytes[:min(int(buf.size), len(buf.bytes))]...), nil
+}
+
+// Equal reports whether all that is known of two images is the same.
+func (i Identity) Equal(o Identity) bool {
+	return i.MountID == o.MountID && i.HandleType == o.HandleType && bytes.Equal(i.Handle, o.Handle) && i.Inode == o.Inode &&
+		i.CreatedUSec == o.CreatedUSec && i.ModifiedUSec == o.ModifiedUSec
 }
 
 // HandleText returns the handle as systemd writes it: lower case hex.

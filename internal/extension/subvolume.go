@@ -49,3 +49,45 @@ func subvolumeTime(b []byte) uint64 {
 	}
 	return seconds*1e6 + uint64(nanoseconds)/1e3
 }
+
+func isOnBtrfs(entry *rootdir.Entry) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(entry.File.Fd()), &st) == nil && st.Type == unix.BTRFS_SUPER_MAGIC
+}
+
+// btrfsDevice returns the number of the block device that a directory on btrfs lies on, 0 if that cannot be told: it is on
+// another file system, or on several devices (BTRFS_IOC_FS_INFO, BTRFS_IOC_DEV_INFO).
+func btrfsDevice(root *rootdir.Root, entry *rootdir.Entry) uint64 {
+	if !isOnBtrfs(entry) {
+		return 0
+	}
+	directory, err := root.Open(entry.Path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return 0
+	}
+	defer directory.Close()
+	const (
+		fsInfo, fsInfoSize, devicesAt       = 0x8400941f, 1024, 8
+		deviceInfo, deviceInfoSize, pathsAt = 0xd000941e, 4096, 3072
+		// maxID bounds the search: ids count up with every device that was ever added.
+		maxID = 1024
+	)
+	var info [fsInfoSize]byte
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, directory.Fd(), fsInfo, uintptr(unsafe.Pointer(&info[0]))); errno != 0 ||
+		binary.NativeEndian.Uint64(info[devicesAt:]) != 1 {
+		return 0
+	}
+	for id := uint64(1); id <= min(binary.NativeEndian.Uint64(info[:]), maxID); id++ {
+		var device [deviceInfoSize]byte
+		binary.NativeEndian.PutUint64(device[:], id)
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, directory.Fd(), deviceInfo, uintptr(unsafe.Pointer(&device[0]))); errno != 0 {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Stat(unix.ByteSliceToString(device[pathsAt:]), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
+			return 0
+		}
+		return st.Rdev
+	}
+	return 0
+}

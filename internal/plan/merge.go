@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/mountapi"
@@ -144,8 +145,8 @@ type Overlay struct {
 	Attributes mountapi.Attributes
 	// Permissions of the merged directory.
 	Permissions uint32
-	// ModifiedUSec is the modification time that the merged directory is given, in microseconds since 1970; 0: now.
-	ModifiedUSec uint64
+	// Modified is the modification time that the merged directory is given; the zero time stands for now.
+	Modified time.Time
 	// Backing is the host directory's device if it is a layer, else empty.
 	Backing string
 }
@@ -382,7 +383,7 @@ func planOverlay(in MergeInput, names []string, accepted map[string]Candidate, h
 			in.Class, h.Path, count, maxLayers)
 	}
 	if in.KeepTimes {
-		o.ModifiedUSec = h.ModifiedUSec
+		o.Modified = h.Modified
 	}
 	o.planAttributes(in)
 	return o, nil
