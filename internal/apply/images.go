@@ -231,6 +231,7 @@ func (w *Workspace) mountDevice(image extension.Image, node string) (*mountapi.M
 	}
 	if only := image.Use.OnlyFileSystems; only != nil && !slices.Contains(only, kind) {
 		return nil, fmt.Errorf("it holds %s, SYSTEMD_DISSECT_FILE_SYSTEMS has %s", kind, strings.Join(only, ", "))
+	}
 	if kind == string(superblock.VFAT) {
 		// Its names have no case, which overlayfs cannot deal with. systemd finds out when it has unmerged the others.
 		return nil, errors.New("it holds vfat, which the kernel takes for no layer of an overlay")

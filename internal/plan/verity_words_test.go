@@ -105,7 +105,7 @@ func TestUsrOptionsRefused(t *testing.T) {
 		"salt=abc":                            "odd length",
 		"hash=rot13":                          "this hash is not known",
 		"fec-roots=2":                         "fec-roots= without fec-device=",
-		"fec-device=ID=x":                  "preroot finds devices by",
+		"fec-device=ID=x":                     "preroot finds devices by",
 		"fec-device=PARTLABEL=x,fec-roots=25": "not within 2 to 24",
 		"root-hash-signature=x":               "neither a path, nor base64:, nor auto",
 		"root-hash-signature=base64:":         "not base64",
