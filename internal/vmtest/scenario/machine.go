@@ -65,8 +65,9 @@ func PrepareWith(suite, dir, settings string, includes ...initramfs.Include) (*M
 // Start says how a Machine is booted.
 type Start struct {
 	// Disk is a raw image; the testbed's own when empty. The guest's writes are
-	// thrown away.
+	// thrown away, unless Keep is set.
 	Disk string
+	Keep bool
 
 	// CommandLine is what the boot loader would pass; that of disk.env when
 	// empty. The console and panic=-1 come before it, Append after it.
@@ -98,7 +99,7 @@ func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
 	return vmtest.Boot(ctx, vmtest.Config{
 		Kernel: m.Kernel.Image, Initrd: m.Initrd,
 		Append:  joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
-		Disks:   []vmtest.Disk{{Path: s.Disk, Snapshot: true}},
+		Disks:   []vmtest.Disk{{Path: s.Disk, Snapshot: !s.Keep}},
 		Timeout: s.Timeout, Log: s.Log, Reached: initReached,
 	})
 }
