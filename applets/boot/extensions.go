@@ -144,7 +144,13 @@ func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
 		Flags: m.boot.plan.Flags, KeepTimes: class == osrelease.ClassSysext,
 	}
 	for _, path := range extension.Hierarchies(class) {
-		input.Hierarchies = append(input.Hierarchies, extension.ReadHierarchy(m.root, path))
+		h := extension.ReadHierarchy(m.root, path)
+		if !h.Exists && h.Problem == "" && observe.IsReadOnly(newRoot) {
+			// systemd merges the others, and fails then.
+			m.warn("%s is left out: it does not exist, and cannot be made on a read-only root", path)
+			continue
+		}
+		input.Hierarchies = append(input.Hierarchies, h)
 	}
 	search := extension.Search{Class: class, Initrd: m.host.Initrd}
 	if text := input.Settings.ImagePolicy; text != "" {

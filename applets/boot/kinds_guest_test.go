@@ -13,6 +13,8 @@ import (
 	"github.com/preroot/preroot/internal/ddi/dditest"
 	"github.com/preroot/preroot/internal/loopdev"
 	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/veritytable"
 )
 
 // imageKind is a way to store an extension.
@@ -242,6 +244,23 @@ func (s *stage) writeDDI(at string, class osrelease.Class, name string, image dd
 	b := image.Build()
 	s.writeImage(at, b.Data)
 	return b
+}
+
+// verity makes devices of a file system and its hash tree, and says how they are opened.
+func (s *stage) verity(image string) *plan.Verity {
+	s.Helper()
+	content, err := os.ReadFile(image)
+	s.check(err)
+	data, tree, rootHash := dditest.Tree(content, "sha256")
+	superblock, err := veritytable.ParseSuperblock(tree[:veritytable.SuperblockSize])
+	s.check(err)
+	number := func(content []byte) string {
+		device := s.blockDevice(content)
+		return fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device))
+	}
+	v, err := plan.PlanImageVerity(rootHash, superblock, number(data), number(tree))
+	s.check(err)
+	return v
 }
 
 // blockDevice makes one that stays until the end of the process.

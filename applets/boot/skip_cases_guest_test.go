@@ -43,6 +43,7 @@ var skipCases = []skipCase{
 	{name: "root on erofs", class: confext, kinds: several, in: confexts, on: "root=erofs", full: true},
 	{name: "root on squashfs", class: sysext, kinds: several, in: sysexts, on: "root=squashfs"},
 	{name: "/usr on squashfs", class: confext, kinds: several, in: "usr/lib/confexts", on: "usr=squashfs"},
+	{name: "/usr under dm-verity", class: confext, kinds: several, in: "usr/lib/confexts", on: "usr=verity"},
 	{name: "/usr on ext4", class: confext, kinds: several, in: "usr/lib/confexts", on: "usr=ext4"},
 	{name: "/usr on the root", class: confext, kinds: several, in: "usr/lib/confexts", on: "usr="},
 	{name: "/usr on the root, sysexts", class: sysext, kinds: several, in: sysexts, on: "usr=", full: true},
@@ -90,7 +91,7 @@ var skipCases = []skipCase{
 	}, full: true},
 	{name: "signatures are demanded", class: confext, kinds: "directory gpt-signed roothash-p7s", in: confexts, more: func(s *stage) {
 		s.settings(confext, "ImagePolicy=root=signed+absent\n")
-	}, full: true},
+	}, on: "usr=verity", full: true},
 
 	// Names, links, and other ways to be odd.
 	{name: "odd names", class: confext, more: func(s *stage) {

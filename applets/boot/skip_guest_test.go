@@ -154,7 +154,11 @@ func (c skipCase) start(s *stage) *world {
 				below = append(below, inside)
 			}
 		}
-		if all[i].fsType != "tmpfs" {
+		switch all[i].fsType {
+		case "tmpfs":
+		case "verity":
+			all[i].fsType, all[i].verity = "erofs", s.verity(makeFileSystem(s.T, "erofs", trees[place], nil))
+		default:
 			all[i].node = s.attach(makeFileSystem(s.T, all[i].fsType, trees[place], below))
 		}
 	}

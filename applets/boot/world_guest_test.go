@@ -22,6 +22,7 @@ import (
 	"github.com/preroot/preroot/internal/apply"
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
+	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/kernelmodules"
 	"github.com/preroot/preroot/internal/mountapi"
@@ -47,6 +48,8 @@ type world struct {
 type mounted struct {
 	at, fsType, node string
 	late             bool
+	// verity is what opens node, nil if it is there.
+	verity *plan.Verity
 }
 
 // enterInitramfs leaves the guest's root for an empty one in memory, with nothing but the modules, and mounts the kernel's
@@ -103,11 +106,19 @@ func (w *world) mount(all []mounted) {
 			continue
 		}
 		node := m.node
-		if node == "" {
+		switch {
+		case m.verity != nil:
+			dm, err := devmapper.Open()
+			w.check(err)
+			device, err := apply.OpenVerity(dm, m.verity)
+			w.check(err)
+			node = device.Node()
+			defer func() { w.check(dm.RemoveWhenUnused(m.verity.Name)); dm.Close() }()
+		case node == "":
 			node = m.fsType
 		}
 		w.check(apply.MountFileSystem(m.fsType, node, newRoot+m.at, plan.FileSystem{}))
-		if m.node == "" {
+		if m.fsType == "tmpfs" {
 			w.run("cp", "-a", "--sparse=always", "/stage/root"+m.at+"/.", newRoot+m.at)
 		}
 	}

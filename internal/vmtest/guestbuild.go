@@ -26,6 +26,9 @@ import (
 // `//go:build guest`.
 const guestTestSuffix = "_guest_test.go"
 
+// packageLimit is how long the tests of one package may take that asks for no more.
+const packageLimit = 300 * time.Second
+
 // GuestPackage is a package whose guest tests run in a machine: the Test
 // functions of its *_guest_test.go files, which are built with the tag guest.
 // Its other tests are not run there.
