@@ -51,6 +51,7 @@ type boot struct {
 	index    *kernelmodules.Index
 	loader   *kernelmodules.Loader
 	reasons  map[string]string // module -> why
+	merged   []merged
 	dm       *devmapper.Control
 	deadline *time.Timer
 

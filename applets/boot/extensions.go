@@ -228,6 +228,7 @@ func (m *merger) apply(merge *plan.Merge) error {
 	if err := m.workspace.Merge(merge); err != nil {
 		return err
 	}
+	m.merged = append(m.merged, merged{merge, m.settings[merge.Class]})
 	for _, overlay := range merge.Overlays {
 		id, err := extension.MountID(overlay.Target)
 		if err != nil {

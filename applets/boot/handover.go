@@ -35,6 +35,9 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 		return apply.Handover{}, err
 	}
 	err = apply.CheckInit(root, b.plan.Init)
+	if err == nil {
+		b.spareRefreshes(root)
+	}
 	root.Close()
 	if err != nil {
 		return apply.Handover{}, err

@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/preroot/preroot/applets/boot"
+	"github.com/preroot/preroot/applets/bootrefresh"
 	"github.com/preroot/preroot/applets/merge"
 	"github.com/preroot/preroot/applets/report"
 	"github.com/preroot/preroot/applets/switchroot"
@@ -32,6 +33,10 @@ var applets = map[string]func(arguments []string) int{
 const usage = "call it as /init, as PID 1, or with an applet's name: preroot report, preroot verity, preroot merge"
 
 func main() {
+	// The boot lays it where systemd looks for a program of another name.
+	if bootrefresh.IsCalled() {
+		os.Exit(bootrefresh.Main(os.Args))
+	}
 	os.Exit(run(os.Getpid(), os.Args))
 }
 

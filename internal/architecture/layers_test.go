@@ -82,7 +82,7 @@ var layers = []layer{
 	},
 	{
 		name:      "apply",
-		packages:  []string{"internal/apply"},
+		packages:  []string{"internal/apply", "internal/bootrefresh"},
 		imports:   []string{"formats", "kernel, reading", "kernel, changing", "observe", "plan"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

@@ -95,6 +95,8 @@ type Merge struct {
 	Hierarchies []string   `json:"hierarchies"`
 	// Shadows are files of one extension that another one hides, in words.
 	Shadows []string `json:"shadows,omitempty"`
+	// BootRefresh says what the first start of systemd's service is to do, and why; empty where nothing was merged.
+	BootRefresh string `json:"bootRefresh,omitempty"`
 }
 
 // Decision is what became of one extension.

@@ -325,7 +325,7 @@ func TestReadSidecar(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s, err := readSidecar(root, at)
+			s, err := ReadSidecar(root, at)
 			got := "none"
 			if err != nil {
 				got = err.Error()

@@ -50,8 +50,8 @@ type MutableDirectory struct {
 	WriteProblem string
 }
 
-// mutableBase holds one entry a hierarchy (systemd-sysext(8)).
-const mutableBase = "/var/lib/extensions.mutable"
+// MutableBase holds one entry a hierarchy (systemd-sysext(8)).
+const MutableBase = "/var/lib/extensions.mutable"
 
 // ReadHierarchy looks at a hierarchy and at its mutable directory. What is wrong
 // with them is in their Problem: it matters only if something is to be mounted.
@@ -68,7 +68,7 @@ func ReadHierarchy(root *rootdir.Root, at string) Hierarchy {
 	if err != nil {
 		h.Problem = cause(err)
 	}
-	h.MutablePath = path.Join(mutableBase, MutableName(at))
+	h.MutablePath = path.Join(MutableBase, MutableName(at))
 	if h.Mutable = readMutable(root, h, entry); h.Mutable != nil {
 		h.MutablePath = h.Mutable.Path
 	} else if made, err := resolveMissing(root, h.MutablePath, 0); err == nil {
@@ -159,7 +159,7 @@ func MutableName(hierarchy string) string {
 // readMutable finds the mutable directory. host is nil if the hierarchy does
 // not exist.
 func readMutable(root *rootdir.Root, h Hierarchy, host *rootdir.Entry) *MutableDirectory {
-	at := path.Join(mutableBase, MutableName(h.Path))
+	at := path.Join(MutableBase, MutableName(h.Path))
 	entry, err := root.Resolve(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

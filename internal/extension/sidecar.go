@@ -34,8 +34,8 @@ type Sidecar struct {
 // minRootHash is the least that a root hash may have: its halves are UUIDs of partitions.
 const minRootHash = 16
 
-// readSidecar returns nil if nothing lies beside the image.
-func readSidecar(root *rootdir.Root, at string) (*Sidecar, error) {
+// ReadSidecar returns nil if nothing lies beside the image.
+func ReadSidecar(root *rootdir.Root, at string) (*Sidecar, error) {
 	base := strings.TrimSuffix(at, ".raw")
 	var s Sidecar
 	for _, usr := range []bool{false, true} {
@@ -109,7 +109,7 @@ func readAttribute(root *rootdir.Root, at, name string) (string, error) {
 func (s *Search) dissect(root *rootdir.Root, image *Image) string {
 	var err error
 	if image.Type == Raw && !s.NoSidecars {
-		if image.Sidecar, err = readSidecar(root, image.Path); err != nil {
+		if image.Sidecar, err = ReadSidecar(root, image.Path); err != nil {
 			return err.Error()
 		}
 	}

@@ -41,6 +41,8 @@ type Boot struct {
 	SkipCheck, NoResume bool
 	// Blacklist names modules that must not be loaded for devices, with '_' for '-'.
 	Blacklist []string
+	// BootRefresh says what the first start of systemd's service of a class does.
+	BootRefresh map[osrelease.Class]BootRefresh
 	// Modules are wanted for certain, with the reason.
 	Modules []Need
 	// Warnings are for the log.
@@ -98,7 +100,10 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 	if refusal := refuseWords(words); refusal != nil {
 		return nil, refusal
 	}
-	b := &Boot{Required: settings.Required, Flags: settings.Flags, Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}}
+	b := &Boot{
+		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh,
+		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{},
+	}
 	b.Usr.Policy, b.Usr.SealKeyring = settings.Verity.UsrPolicy, settings.Verity.SealKeyring
 	if err := b.planUsr(words); err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ type Settings struct {
 	// Flags change the mount flags of hierarchies from what systemd has.
 	Flags  map[string]FlagChange
 	Verity VeritySettings
+	// BootRefresh says what the first start of systemd's service of a class does.
+	BootRefresh map[osrelease.Class]BootRefresh
 }
 
 // FlagChange is what to change of the flags of a mount.
@@ -32,16 +34,20 @@ type FlagChange struct {
 //	[ConfExt]
 //	Require=NAME...
 //	MountFlags=HIERARCHY FLAG...
+//	BootRefresh=auto
 //	[SysExt]
 //	Require=NAME...
 //	MountFlags=HIERARCHY FLAG...
+//	BootRefresh=auto
 //	[Verity]
 //	UsrPolicy=signed|verity|any
 //	SealKeyring=BOOL
 //
-// Flags are exec, noexec, suid, nosuid, dev and nodev.
+// Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd.
 func ParseSettings(text []byte) (Settings, error) {
-	settings := Settings{Required: map[osrelease.Class][]string{}, Flags: map[string]FlagChange{}}
+	settings := Settings{
+		Required: map[osrelease.Class][]string{}, Flags: map[string]FlagChange{}, BootRefresh: map[osrelease.Class]BootRefresh{},
+	}
 	file, err := inifile.Parse(text)
 	if err != nil {
 		return settings, fmt.Errorf("read preroot.conf: %w", err)
@@ -66,6 +72,10 @@ func ParseSettings(text []byte) (Settings, error) {
 				case "MountFlags":
 					if err := settings.addFlags(class, strings.Fields(value)); err != nil {
 						return settings, fmt.Errorf("read preroot.conf: MountFlags=%.60s in [%s]: %w", value, section, err)
+					}
+				case "BootRefresh":
+					if settings.BootRefresh[class], err = parseBootRefresh(value); err != nil {
+						return settings, fmt.Errorf("read preroot.conf: BootRefresh=%.60s in [%s]: %w", value, section, err)
 					}
 				default:
 					return settings, fmt.Errorf("read preroot.conf: unknown setting %s= in [%s]", key, section)

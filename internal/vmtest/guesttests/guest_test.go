@@ -27,6 +27,9 @@ func TestGuests(t *testing.T) {
 	// For work on one package; scripts/test runs all.
 	if only := os.Getenv("PREROOT_GUEST_PACKAGE"); only != "" {
 		list = slices.DeleteFunc(list, func(p vmtest.GuestPackage) bool { return p.Path != only })
+		if len(list) == 0 {
+			t.Fatalf("there are no guest tests of %s", only)
+		}
 		if names := os.Getenv("PREROOT_GUEST_TESTS"); names != "" && len(list) == 1 {
 			list[0].Only = strings.Split(names, ",")
 		}

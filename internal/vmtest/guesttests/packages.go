@@ -127,6 +127,14 @@ var packages = []struct {
 		modules: []string{},
 	},
 	{
+		path:    "internal/bootrefresh",
+		modules: []string{},
+	},
+	{
+		path:    "applets/bootrefresh",
+		modules: []string{},
+	},
+	{
 		path:    "applets/verity",
 		modules: []string{"loop", "dm-verity", "erofs"},
 		programs: []string{
