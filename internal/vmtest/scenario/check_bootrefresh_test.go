@@ -56,6 +56,7 @@ func TestCheckBootRefresh(t *testing.T) {
 		"no drop-in":                   {"/run/systemd/system/systemd-sysext.service.d/zz-preroot.conf\n", ""},
 		"a bare /etc after reload":     {look("reload", 20, "exit=0"), strings.Replace(look("reload", 20, "exit=0"), "etc-overlays=1", "etc-overlays=0", 1)},
 		"restart skips":                {look("restart", 30, "exit=0"), look("restart", 20, "exit=0")},
+		"restart merges one":           {look("restart", 30, "exit=0"), strings.Replace(look("restart", 30, "exit=0"), "/usr=31", "/usr=21", 1)},
 		"stop fails":                   {"sysext-service=inactive\nexit=0", "sysext-service=inactive\nexit=1"},
 		"stop leaves it":               {"--- stop\netc-overlays=0", "--- stop\netc-overlays=1"},
 		"start without a file":         {look("start", 40, "exit=0"), strings.Replace(look("start", 40, "exit=0"), "testbed-user=user", "testbed-user=absent", 1)},
