@@ -16,8 +16,10 @@ type Settings struct {
 	// Required names the images of a class without which the boot must not go on.
 	Required map[osrelease.Class][]string
 	// Flags change the mount flags of hierarchies from what systemd has.
-	Flags  map[string]FlagChange
-	Verity VeritySettings
+	Flags map[string]FlagChange
+	// Verity is about /usr, EtcRules what the rules for /etc work with.
+	Verity   VeritySettings
+	EtcRules EtcRules
 	// BootRefresh says what the first start of systemd's service of a class does.
 	BootRefresh map[osrelease.Class]BootRefresh
 }
@@ -43,7 +45,7 @@ type FlagChange struct {
 //	UsrPolicy=signed|verity|any
 //	SealKeyring=BOOL
 //
-// Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd.
+// Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd. Of [EtcRules], see parseEtcRules.
 func ParseSettings(text []byte) (Settings, error) {
 	settings := Settings{
 		Required: map[osrelease.Class][]string{}, Flags: map[string]FlagChange{}, BootRefresh: map[osrelease.Class]BootRefresh{},
@@ -57,6 +59,12 @@ func ParseSettings(text []byte) (Settings, error) {
 		if section == veritySection {
 			if err := settings.Verity.read(file); err != nil {
 				return settings, fmt.Errorf("read preroot.conf: %w", err)
+			}
+			continue
+		}
+		if section == etcSection {
+			if settings.EtcRules, err = parseEtcRules(file); err != nil {
+				return settings, err
 			}
 			continue
 		}
