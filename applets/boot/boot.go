@@ -116,6 +116,9 @@ func (b *boot) run(arguments []string) (err error) {
 	if err := b.step("mount root and /usr", func() error { return b.mountRoot(found) }); err != nil {
 		return err
 	}
+	if err := b.step("apply rules for /etc", b.applyEtcRules); err != nil {
+		return err
+	}
 	if err := b.step("merge extensions", b.mergeExtensions); err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ func (b *boot) mergeExtensions() (err error) {
 	if err != nil {
 		return err
 	}
+	m.ensureMachineID(confexts)
 	if err := m.apply(confexts); err != nil {
 		return err
 	}

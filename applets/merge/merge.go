@@ -146,6 +146,7 @@ var actions = map[string]func(*session) error{
 	"unmerge": func(s *session) error { return s.change((*change).unmerge) },
 	"plan":    (*session).plan,
 	"explain": (*session).explain,
+	"drift":   (*session).drift,
 }
 
 var errPrivileges = failf("Need to be privileged.")

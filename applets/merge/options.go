@@ -28,6 +28,7 @@ type options struct {
 	alwaysRefresh bool
 	noLegend      bool
 	json          string // "off", "pretty", "short"
+	thaw          bool   // of drift
 }
 
 // option is one that can be typed.
@@ -67,6 +68,7 @@ var optionTable = []option{
 	{"no-pager", false, func(*session, string) (string, error) { return "", nil }},
 	{"no-legend", false, func(s *session, _ string) (string, error) { s.noLegend = true; return "", nil }},
 	{"json", true, setJSON},
+	{"thaw", false, func(s *session, _ string) (string, error) { s.thaw = true; return "", nil }},
 	{"strict", false, func(s *session, _ string) (string, error) { s.strict = true; return "", nil }},
 	{"class", true, func(s *session, value string) (string, error) {
 		if value != string(osrelease.ClassConfext) && value != string(osrelease.ClassSysext) {
@@ -154,12 +156,17 @@ func (s *session) parseCommand(words []string) (text string, err error) {
 	if s.image != "" && (s.root != "" || s.command != "plan" && s.command != "explain" && s.command != "list") {
 		return "", failf("--image= is for plan, explain and list, without --root=.")
 	}
-	wanted := 0
-	if s.command == "explain" {
-		wanted = 1
+	wanted, most := 0, 0
+	switch s.command {
+	case "explain":
+		wanted, most = 1, 1
+	case "drift":
+		most = 1
 	}
 	switch {
-	case len(s.operands) > wanted:
+	case s.thaw && s.command != "drift":
+		return "", failf("--thaw is for drift only.")
+	case len(s.operands) > most:
 		return "", failf("Too many arguments.")
 	case len(s.operands) < wanted:
 		return "", failf("Too few arguments.")

@@ -34,6 +34,8 @@ Commands:
   plan                     Show what a refresh would do, and why
   explain PATH|EXTENSION   Show where a file comes from, or why an extension
                            is merged or not
+  drift [PATH]             Show how the writable /etc differs from what the
+                           extensions give
 
 Options:
   -h --help                Show this help
@@ -48,6 +50,8 @@ Options:
      --force               Ignore version incompatibilities
      --strict              Fail if an image cannot be used, instead of
                            leaving it out
+     --thaw                With drift: note entries, so that the next boot
+                           moves them aside and the default shows
      --no-reload           Do not reload the service manager
      --always-refresh=BOOL Whether to refresh when no changes were found
      --no-pager            Do not start a pager (there is none)

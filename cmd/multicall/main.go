@@ -9,6 +9,7 @@ import (
 
 	"github.com/preroot/preroot/applets/boot"
 	"github.com/preroot/preroot/applets/bootrefresh"
+	"github.com/preroot/preroot/applets/etcrules"
 	"github.com/preroot/preroot/applets/merge"
 	"github.com/preroot/preroot/applets/report"
 	"github.com/preroot/preroot/applets/switchroot"
@@ -19,6 +20,7 @@ import (
 // name.
 var applets = map[string]func(arguments []string) int{
 	"confext":         merge.Main,
+	"etc-rules":       etcrules.Main,
 	"merge":           merge.Main,
 	"report":          report.Main,
 	"switch_root":     switchroot.Main,

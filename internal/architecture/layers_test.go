@@ -36,9 +36,10 @@ var (
 var layers = []layer{
 	{
 		name: "formats",
-		packages: []string{"internal/cms", "internal/ddi", "internal/executable", "internal/fec", "internal/gpt", "internal/hashtree", "internal/imagepolicy", "internal/inifile",
+		packages: []string{"internal/cms", "internal/ddi", "internal/egrep", "internal/executable", "internal/fec", "internal/gpt", "internal/hashtree",
+			"internal/imagepolicy", "internal/inifile",
 			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/reedsolomon", "internal/superblock",
-			"internal/veritytable", "internal/versionorder"},
+			"internal/tmpfiles", "internal/veritytable", "internal/versionorder"},
 		imports: []string{"formats"},
 		// The hashes that the standard library has not.
 		modules: []string{"golang.org/x/crypto/blake2b", "golang.org/x/crypto/blake2s", "golang.org/x/crypto/md4",
@@ -82,7 +83,7 @@ var layers = []layer{
 	},
 	{
 		name:      "apply",
-		packages:  []string{"internal/apply", "internal/bootrefresh"},
+		packages:  []string{"internal/apply", "internal/bootrefresh", "internal/etcrules"},
 		imports:   []string{"formats", "kernel, reading", "kernel, changing", "observe", "plan"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

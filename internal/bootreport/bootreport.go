@@ -40,7 +40,9 @@ type Report struct {
 	Modules []Module `json:"modules"`
 	Usr     *Usr     `json:"usr,omitempty"`
 	Root    *Root    `json:"root,omitempty"`
-	Merges  []Merge  `json:"merges"`
+	// Rules are nil if there are none for this image.
+	Rules  *Rules  `json:"rules,omitempty"`
+	Merges []Merge `json:"merges"`
 	// MountIDs are the unique mount ids of the final hierarchies.
 	MountIDs map[string]uint64 `json:"mountIds"`
 	Handover *Handover         `json:"handover,omitempty"`

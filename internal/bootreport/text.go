@@ -33,6 +33,7 @@ func (r *Report) Text() string {
 	if r.Root != nil {
 		w.printf("/: %s (%s)\n", r.Root.Device, r.Root.FileSystem)
 	}
+	w.rules(r.Rules)
 	for _, m := range r.Merges {
 		w.merge(m)
 	}

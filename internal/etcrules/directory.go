@@ -54,7 +54,10 @@ type directory struct {
 
 // openAt opens something below a directory; looking at it leaves no trace in its times.
 func openAt(fd int, path string, flags, resolve uint64) (int, error) {
-	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC | unix.O_NOATIME, Resolve: resolve}
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
+	if flags&unix.O_PATH == 0 {
+		how.Flags |= unix.O_NOATIME
+	}
 	for {
 		opened, err := unix.Openat2(fd, path, &how)
 		switch {

@@ -94,10 +94,10 @@ type Rules struct {
 	root     *directory
 	// usr is nil if the root has none.
 	usr *directory
-	// gone are paths that a dry run supposes to be removed.
-	gone   map[string]bool
-	parent parentCache
-	ids    *accountIDs
+	// supposed is what a dry run takes for done.
+	supposed map[string]supposition
+	parent   parentCache
+	ids      *accountIDs
 }
 
 // Open prepares the rules for a root. References come from the /usr that is below it now: nothing may cover a verified one.
@@ -107,7 +107,7 @@ func Open(root *rootdir.Root, settings plan.EtcRules) (*Rules, error) {
 		return nil, err
 	}
 	defer top.Close()
-	r := &Rules{settings: settings, plan: &Plan{}, gone: map[string]bool{}}
+	r := &Rules{settings: settings, plan: &Plan{}, supposed: map[string]supposition{}}
 	if r.root, err = openDirectory(int(top.Fd()), ".", 0); err != nil {
 		return nil, fmt.Errorf("open root %s: %w", root.Host("/"), err)
 	}
@@ -158,25 +158,41 @@ func (r *Rules) note(format string, arguments ...any) {
 
 func (r *Rules) add(a Action) { r.plan.Actions = append(r.plan.Actions, a) }
 
-// suppose notes what is removed by actions that are not applied.
+// supposition is what a dry run supposes of a path.
+type supposition int
+
+const (
+	isRemoved supposition = iota + 1 // with all below
+	isEmptied                        // there again, with nothing below
+)
+
+// suppose notes what actions would do that are not applied.
 func (r *Rules) suppose(actions []Action) {
 	for _, a := range actions {
 		switch a.Do {
 		case Remove, RemoveTree, MoveAside:
-			r.gone[a.Path] = true
+			r.supposed[a.Path] = isRemoved
 		case CreateDirectory, CreateLink, CreateFile, CopyTree, AppendLines:
-			delete(r.gone, a.Path)
+			if r.isGone(a.Path) {
+				r.supposed[a.Path] = isEmptied
+			}
 		}
 	}
 }
 
 // isGone reports whether a dry run supposes that nothing is there.
 func (r *Rules) isGone(path string) bool {
-	if len(r.gone) == 0 {
+	if len(r.supposed) == 0 {
 		return false
 	}
-	for ; path != ""; path = parentOf(path) {
-		if r.gone[path] {
+	switch r.supposed[path] {
+	case isRemoved:
+		return true
+	case isEmptied:
+		return false
+	}
+	for path = parentOf(path); path != ""; path = parentOf(path) {
+		if r.supposed[path] != 0 {
 			return true
 		}
 	}

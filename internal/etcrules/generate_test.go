@@ -1,4 +1,4 @@
-//go:build hostroot
+//go:build hostroot || guest
 
 package etcrules
 

@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/rootdir"
 )
 
 const (
@@ -129,4 +132,44 @@ func (r *Rules) moveAside(from *directory, name, to string) error {
 		at = below
 	}
 	return unix.Renameat2(from.fd, name, at.fd, parts[len(parts)-1], unix.RENAME_NOREPLACE)
+}
+
+// NoteThaw adds paths to the list of a root for its next boot.
+func NoteThaw(root *rootdir.Root, paths []string) error {
+	r, err := Open(root, plan.EtcRules{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, found, err := r.look(ThawList)
+	if err != nil {
+		return err
+	}
+	var old *facts
+	noted := ""
+	if found {
+		if !f.isRegular() {
+			return fmt.Errorf("note what to thaw: %s is no regular file", ThawList)
+		}
+		if noted, err = r.readFile(ThawList, &f, maxList); err != nil {
+			return err
+		}
+		if _, err := ParseThawList(noted); err != nil {
+			return fmt.Errorf("note what to thaw: %s: %w", ThawList, err)
+		}
+		old = &f
+	}
+	for _, path := range paths {
+		if line := FormatThawList([]string{path}); !strings.Contains("\n"+noted, "\n"+line) {
+			noted += line
+		}
+	}
+	if _, err := ParseThawList(noted); err != nil {
+		return fmt.Errorf("note what to thaw: %w", err)
+	}
+	a := Action{mode: 0o600, hasMode: true, uid: 0, gid: 0}
+	if err := r.replace(r.root, ThawList[1:], noted, old, &a); err != nil {
+		return fmt.Errorf("note what to thaw in %s: %w", ThawList, err)
+	}
+	return nil
 }

@@ -43,6 +43,8 @@ type Boot struct {
 	Blacklist []string
 	// BootRefresh says what the first start of systemd's service of a class does.
 	BootRefresh map[osrelease.Class]BootRefresh
+	// EtcRules are what the image says of the rules for /etc.
+	EtcRules EtcRules
 	// Modules are wanted for certain, with the reason.
 	Modules []Need
 	// Warnings are for the log.
@@ -101,7 +103,7 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		return nil, refusal
 	}
 	b := &Boot{
-		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh,
+		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh, EtcRules: settings.EtcRules,
 		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{},
 	}
 	b.Usr.Policy, b.Usr.SealKeyring = settings.Verity.UsrPolicy, settings.Verity.SealKeyring
