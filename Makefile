@@ -1,6 +1,6 @@
 # The scripts do the work and need no make; these are their short names.
 
-.PHONY: all initramfs demo test fuzz fresh size bench clean
+.PHONY: all initramfs demo test fuzz fresh size differential bench clean
 
 all:
 	./scripts/build
@@ -26,6 +26,10 @@ fresh:
 
 size: all
 	./scripts/size
+
+# The rules for /etc against plain shell, 2,000 random roots.
+differential:
+	PREROOT_UPPERS=$(or $(UPPERS),2000) go test -tags hostroot -count=1 -v -timeout 3h -run 'Differential|NoUserFile' ./internal/etcrules
 
 bench:
 	./scripts/bench

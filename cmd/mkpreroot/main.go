@@ -26,6 +26,9 @@ const usage = `Usage: mkpreroot COMMAND [OPTION]...
 
 Commands:
   build   build an image: kernel modules, /init and settings in one archive
+  check-tmpfiles FILE...
+          fail if a tmpfiles.d file of the image has lines that the rules for
+          /etc do not understand
 
 "mkpreroot COMMAND --help" lists a command's options.
 `
@@ -42,6 +45,8 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	switch arguments[0] {
 	case "build":
 		err = runBuild(arguments[1:], stdout, stderr)
+	case "check-tmpfiles":
+		err = runCheckTmpfiles(arguments[1:], stdout)
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 	default:

@@ -111,7 +111,7 @@ var layers = []layer{
 	{
 		name:     "bin/mkpreroot",
 		packages: []string{"cmd/mkpreroot"},
-		imports:  []string{"build host"},
+		imports:  []string{"formats", "build host"},
 	},
 	{
 		name:     "tests in machines",
