@@ -98,6 +98,10 @@ var packages = []struct {
 		},
 	},
 	{
+		path:    "internal/etcrules",
+		modules: []string{"overlay"},
+	},
+	{
 		path:    "applets/boot",
 		limit:   900 * time.Second, // a hundred boots
 		modules: []string{"loop", "dm-verity", "overlay", "erofs", "squashfs", "ext4", "btrfs", "xfs", "vfat", "nls_cp437", "nls_ascii"},
