@@ -6,10 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/preroot/preroot/internal/observe"
 )
 
 // device is an open block device or image file.
@@ -118,13 +116,7 @@ func checkCreatable(name, what string) error {
 	if _, err := os.Stat(name); err == nil {
 		return nil
 	}
-	var err error = unix.ENOENT
-	if name != "" && !strings.HasSuffix(name, "/") {
-		err = unix.Access(filepath.Dir(name), unix.W_OK|unix.X_OK)
-		if _, link := os.Lstat(name); err == nil && link == nil {
-			err = unix.EEXIST // a link to nowhere, which O_EXCL does not follow
-		}
-	}
+	err := observe.CanCreate(name)
 	if err != nil {
 		return &failure{code: exitParameters, lines: fmt.Sprintf("Cannot create %s image %s for writing.", what, name), cause: err}
 	}

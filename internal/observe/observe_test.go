@@ -197,3 +197,18 @@ func TestReadSignatureFile(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestCanCreate(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Symlink("nowhere", "link"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"a": true, "./a": true, "": false, "a/": false, "no/a": false, ".": false, "link": false} {
+		if err := CanCreate(name); (err == nil) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
