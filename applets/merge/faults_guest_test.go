@@ -204,14 +204,20 @@ func TestErrorsOfTheDevice(t *testing.T) {
 func TestDamagedImage(t *testing.T) {
 	w := newWorld(t)
 	w.add("dir")
-	content, err := os.ReadFile(w.pack("erofs", "bad"))
+	tree := t.TempDir()
+	w.release(tree, "bad", "ID=_any\n")
+	w.write(tree+"/srv/etc/bad", strings.Repeat("more than a block\n", 20000))
+	content, err := os.ReadFile(packTree(t, "erofs", tree))
 	w.check(err)
-	// Many blocks, of which the last ones have the content of files.
+	// All blocks but the first, which is checked before the device is opened.
 	built := dditest.Image{Content: content}.Build()
 	for at := built.DataStart + 4096; at < built.DataStart+built.DataSize; at += 512 {
 		built.Data[at] ^= 1
 	}
 	w.write(confexts+"/bad.raw", string(built.Data))
+	if built.DataSize < 10*4096 {
+		t.Fatalf("only %d bytes", built.DataSize)
+	}
 	w.leavesOut("bad", "", "dir", "merge")
 }
 

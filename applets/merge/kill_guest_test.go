@@ -179,10 +179,9 @@ const (
 )
 
 // killAnywhere kills a call before each of its changing kernel calls. Every hierarchy is completely as before or completely new
-// then, the next call ends where this one would have, and nothing is left of either.
-func (k killing) killAnywhere(call, before, after string, atLeast int) {
+// then, the next call ends where this one would have, and nothing is left of either: devices are those in use before.
+func (k killing) killAnywhere(devices []string, call, before, after string, atLeast int) {
 	k.Helper()
-	devices := usedDevices(k.T)
 	seen := map[string]bool{}
 	limit := 1
 	for ; ; limit++ {
@@ -246,9 +245,10 @@ func (k killing) alsoHolds(at string) {
 }
 
 func (k killing) killAll(atLeast int) {
-	k.killAnywhere("merge", bare, withTwo, atLeast)
-	k.killAnywhere("refresh", withOne, withTwo, atLeast)
-	k.killAnywhere("unmerge", withOne, bare, 3)
+	devices := usedDevices(k.T)
+	k.killAnywhere(devices, "merge", bare, withTwo, atLeast)
+	k.killAnywhere(devices, "refresh", withOne, withTwo, atLeast)
+	k.killAnywhere(devices, "unmerge", withOne, bare, 3)
 }
 
 // Two hierarchies that take writes, a verity image, a directory, and a mount below a hierarchy, which is there all the time.

@@ -120,7 +120,7 @@ var packages = []struct {
 		limit:   30 * time.Minute,
 		modules: []string{"loop", "dm-verity", "overlay", "erofs", "squashfs", "ext4", "btrfs"},
 		programs: []string{
-			"/usr/bin/mkfs.erofs", "/usr/bin/mksquashfs", "/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.btrfs", "/usr/sbin/dmsetup", "/usr/sbin/losetup",
+			"/usr/bin/mkfs.erofs", "/usr/bin/mksquashfs", "/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.btrfs", "/usr/sbin/dmsetup", "/usr/sbin/losetup", "/usr/bin/openssl",
 			"/usr/bin/systemd-confext", "/usr/bin/systemd-sysext", "/usr/lib/x86_64-linux-gnu/libblkid.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1",
 			"/usr/lib/x86_64-linux-gnu/libcryptsetup.so.12", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
 			"/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
