@@ -186,12 +186,19 @@ func makeFileSystem(t *testing.T, fsType, tree string, subvolumes []string) (ima
 		command = exec.Command("mkfs.xfs", "-q", "--unsupported", "-p", tree, image)
 	case "vfat":
 		size(4)
-		command = exec.Command("sh", "-c", `mkfs.vfat "$1" && mcopy -s -i "$1" "$2"/* ::`, "sh", image, tree)
+		command = exec.Command("mkfs.vfat", image)
 	default:
 		t.Fatalf("no %s can be made", fsType)
 	}
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", command, err, output)
+	}
+	if fsType == "vfat" {
+		at := t.TempDir()
+		s := &stage{T: t, path: at}
+		s.check(unix.Mount(s.attach(image), at, fsType, 0, ""))
+		s.check(os.CopyFS(at, os.DirFS(tree)))
+		s.check(unix.Unmount(at, 0))
 	}
 	if len(subvolumes) > 0 {
 		settle(t, image, subvolumes)

@@ -105,19 +105,19 @@ func (w *world) mount(all []mounted) {
 		if m.late {
 			continue
 		}
-		node := m.node
+		node, how := m.node, plan.FileSystem{}
 		switch {
 		case m.verity != nil:
 			dm, err := devmapper.Open()
 			w.check(err)
 			device, err := apply.OpenVerity(dm, m.verity)
 			w.check(err)
-			node = device.Node()
+			node, how.Attributes = device.Node(), mountapi.ReadOnly
 			defer func() { w.check(dm.RemoveWhenUnused(m.verity.Name)); dm.Close() }()
 		case node == "":
 			node = m.fsType
 		}
-		w.check(apply.MountFileSystem(m.fsType, node, newRoot+m.at, plan.FileSystem{}))
+		w.check(apply.MountFileSystem(m.fsType, node, newRoot+m.at, how))
 		if m.fsType == "tmpfs" {
 			w.run("cp", "-a", "--sparse=always", "/stage/root"+m.at+"/.", newRoot+m.at)
 		}

@@ -107,7 +107,7 @@ var packages = []struct {
 		modules: []string{"loop", "dm-verity", "overlay", "erofs", "squashfs", "ext4", "btrfs", "xfs", "vfat", "nls_cp437", "nls_ascii"},
 		programs: []string{
 			"/usr/bin/mkfs.erofs", "/usr/bin/mksquashfs", "/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.btrfs", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.vfat",
-			"/usr/bin/mcopy", "/usr/bin/openssl", "/usr/bin/cp", "/usr/bin/sh",
+			"/usr/bin/openssl", "/usr/bin/cp",
 			"/usr/bin/systemd-confext", "/usr/bin/systemd-sysext",
 			"/usr/lib/x86_64-linux-gnu/libblkid.so.1", "/usr/lib/x86_64-linux-gnu/libmount.so.1",
 			"/usr/lib/x86_64-linux-gnu/libcryptsetup.so.12", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
