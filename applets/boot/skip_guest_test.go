@@ -94,7 +94,7 @@ func (c skipCase) run(t *testing.T) {
 	booted := time.Now()
 	before := c.look(w)
 	for i, kind := range kinds {
-		if c.because == "" && entries(w.origin(c.class))[imageName(i, kind)] == nil {
+		if c.because == "" && c.fails == "" && entries(w.origin(c.class))[imageName(i, kind)] == nil {
 			t.Errorf("%s was left out", kind.word)
 		}
 	}
