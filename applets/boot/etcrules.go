@@ -47,6 +47,12 @@ func (b *boot) applyEtcRules() error {
 		b.warn("the rules for /etc are not applied: %v", err)
 		return nil
 	}
+	if b.plan.Root.IsReadOnly() {
+		if settings.IsSet() {
+			b.warn("the rules for /etc are not applied: the root is mounted read-only")
+		}
+		return nil
+	}
 	rules, err := etcrules.Open(root, settings)
 	if err != nil {
 		b.warn("the rules for /etc are not applied: %v", err)
