@@ -1,6 +1,6 @@
 # The scripts do the work and need no make; these are their short names.
 
-.PHONY: all initramfs demo test fuzz fresh size differential bench clean
+.PHONY: all initramfs demo test faults fuzz fresh size differential bench clean
 
 all:
 	./scripts/build
@@ -16,6 +16,10 @@ demo:
 
 test:
 	./scripts/test
+
+# All of the kernel calls of merges that make test takes a sample of.
+faults:
+	./scripts/faults
 
 # make fuzz [TIME=10m] [PACKAGE=./internal/gpt]
 fuzz:

@@ -33,7 +33,7 @@ func TestFailsAnywhere(t *testing.T) {
 		for _, c := range []struct{ call, before string }{{"merge", bare}, {"refresh", withOne}} {
 			failed, went := map[string]bool{}, map[string]bool{}
 			limit := 1
-			for ; ; limit++ {
+			for ; ; limit = nextCall(limit) {
 				w.ours("unmerge")
 				w.check(os.RemoveAll(confexts))
 				w.check(os.MkdirAll(confexts, 0o755))
@@ -75,7 +75,7 @@ func TestFailsAnywhere(t *testing.T) {
 					}
 				}
 			}
-			if limit < 20 || !failed["move_mount"] || !failed["fsconfig"] {
+			if limit < 20 || len(failed) < 3 || !testing.Short() && (!failed["move_mount"] || !failed["fsconfig"]) {
 				t.Errorf("%s made %d calls; failed: %v, not needed: %v", c.call, limit-1, failed, went)
 			}
 			t.Logf("%s, mode %s: %d calls; failed: %v, not needed: %v", c.call, mode, limit-1, failed, went)

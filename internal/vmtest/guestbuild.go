@@ -56,7 +56,7 @@ func (p GuestPackage) limit() time.Duration {
 	if p.Limit > 0 {
 		return p.Limit
 	}
-	return 300 * time.Second
+	return packageLimit
 }
 
 // GuestTests are built test programs, ready for any number of boots.
@@ -102,7 +102,7 @@ func BuildGuestTests(ctx context.Context, dir string, packages []GuestPackage) (
 		}
 		plan.Packages = append(plan.Packages, guestplan.Package{
 			Path: p.Path, Program: folder + "/run.test", Folder: folder, Modules: p.Modules,
-			Arguments: []string{"-test.v=test2json", "-test.timeout=" + p.limit().String(), "-test.run=^(" + strings.Join(names, "|") + ")$"},
+			Arguments: append(lengthOfTests(), "-test.v=test2json", "-test.timeout="+p.limit().String(), "-test.run=^("+strings.Join(names, "|")+")$"),
 		})
 		g.addIncludes(p.Includes)
 		for _, module := range p.Modules {
@@ -112,6 +112,16 @@ func BuildGuestTests(ctx context.Context, dir string, packages []GuestPackage) (
 		}
 	}
 	return g, g.writePlan(plan)
+}
+
+// LongVariable has tests in guests do all of what they do a sample of otherwise, if it is not empty.
+const LongVariable = "PREROOT_GUEST_LONG"
+
+func lengthOfTests() []string {
+	if os.Getenv(LongVariable) != "" {
+		return nil
+	}
+	return []string{"-test.short"}
 }
 
 // chooseTests keeps the tests that are asked for, which must exist.
