@@ -233,7 +233,7 @@ func TestCheck(t *testing.T) {
 			{"/sysroot /dangling", "find init: open /sysroot/dangling: no such file or directory"},
 			{"/sysroot /usr", "find init: /sysroot/usr is not an executable file"},
 			{"/sysroot /plain", "find init: /sysroot/plain is not an executable file"},
-			{"/sysroot /text", "find init: /sysroot/text is neither an ELF program nor a script that begins with #!"},
+			{"/sysroot /text", "find init: /sysroot/text is neither an ELF program nor a script with an interpreter"},
 			{"/sysroot /orphan", "find init: /sysroot/orphan needs the interpreter /bin/nothing: open /sysroot/bin/nothing: no such file or directory"},
 			{"/sysroot /loop", "has too many interpreters"},
 			{"/sysroot /foreign", "find init: /sysroot/foreign is a program for another machine (ELF machine 63)"},

@@ -48,7 +48,7 @@ func (m Machine) RunsOn(architecture string) bool {
 }
 
 // ErrNotExecutable is what starts neither as an ELF program nor as a script: execve(2) answers it with ENOEXEC.
-var ErrNotExecutable = errors.New("neither an ELF program nor a script that begins with #!")
+var ErrNotExecutable = errors.New("neither an ELF program nor a script with an interpreter")
 
 // maxScriptLine is how much of a script the kernel looks at (BINPRM_BUF_SIZE).
 const maxScriptLine = 256
