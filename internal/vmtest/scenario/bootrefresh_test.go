@@ -22,7 +22,7 @@ var bootRefreshGuests = []struct {
 }
 
 // bootRefreshTime bounds a boot with a soft reboot in it, emulated.
-const bootRefreshTime = 480 * time.Second
+const bootRefreshTime = 900 * time.Second
 
 // TestBootRefresh starts, reloads, restarts, stops and refreshes, and softly reboots, after a first start that did nothing.
 func TestBootRefresh(t *testing.T) {

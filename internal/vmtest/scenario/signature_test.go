@@ -103,7 +103,7 @@ func TestSignedUsr(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := refusal{change: b.change}.start(t, testbed)
-			start.Append, start.Timeout = stopAtInit, 150*time.Second
+			start.Append, start.Timeout = stopAtInit, 300*time.Second
 			if b.options != nil {
 				start.Append += usrOptions + b.options(t, testbed.Values["USRHASH"])
 			}

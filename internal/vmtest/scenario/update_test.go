@@ -108,7 +108,7 @@ func editRoot(t *testing.T, b *vmtest.Testbed, disk string, commands ...string) 
 // bootAndKeep boots a disk to its end. What the guest wrote stays.
 func bootAndKeep(t *testing.T, m *Machine, disk string) *Report {
 	t.Helper()
-	run, err := m.Boot(t.Context(), Start{Disk: disk, Keep: true, Timeout: 400 * time.Second})
+	run, err := m.Boot(t.Context(), Start{Disk: disk, Keep: true, Timeout: 900 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
