@@ -329,12 +329,7 @@ func TestARootThatIsALinkIsNoticed(t *testing.T) {
 	if err := os.Symlink(r.Host("/"), link); err != nil {
 		t.Fatal(err)
 	}
-	linked, err := rootdir.Open(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer linked.Close()
-	if entry, err := linked.Resolve("/etc"); err == nil || !strings.Contains(err.Error(), "outside") {
-		t.Errorf("%+v, %v", entry, err)
+	if linked, err := rootdir.Open(link); err == nil || !strings.Contains(err.Error(), "it leads to "+r.Host("/")) {
+		t.Errorf("%+v, %v", linked, err)
 	}
 }

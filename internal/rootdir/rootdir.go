@@ -24,7 +24,7 @@ type Root struct {
 }
 
 // Open opens the directory at path, which must be absolute and free of links:
-// results are told apart from it by their text.
+// results are told apart from it by their text. It wants /proc.
 func Open(directory string) (*Root, error) {
 	if !path.IsAbs(directory) {
 		return nil, fmt.Errorf("open root %q: not an absolute path", directory)
@@ -33,6 +33,14 @@ func Open(directory string) (*Root, error) {
 	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: directory, Err: err}
+	}
+	leads, err := os.Readlink(descriptorPath(fd))
+	if err == nil && leads != directory {
+		err = fmt.Errorf("open root %s: it leads to %s; name that", directory, leads)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
 	}
 	return &Root{directory: os.NewFile(uintptr(fd), directory), path: strings.TrimSuffix(directory, "/")}, nil
 }
