@@ -14,9 +14,11 @@ import (
 // TestDrift changes a live hierarchy in all the ways that have a word.
 func TestDrift(t *testing.T) {
 	w := newWorld(t)
-	w.check(os.MkdirAll("/var/lib/extensions.mutable/srv", 0o755))
-	w.check(os.Symlink("/srv/etc", "/var/lib/extensions.mutable/srv/etc"))
-	t.Cleanup(func() { _ = os.RemoveAll("/var/lib/extensions.mutable/srv") })
+	const mutable = "/var/lib/extensions.mutable/srv.etc"
+	w.check(os.MkdirAll("/var/lib/extensions.mutable", 0o755))
+	w.check(os.RemoveAll(mutable))
+	w.check(os.Symlink("/srv/etc", mutable))
+	t.Cleanup(func() { _ = os.Remove(mutable) })
 	if output, err := w.try("drift"); err == nil || !strings.Contains(output, "nothing can drift") {
 		t.Errorf("without confexts: %v, %s", err, output)
 	}
