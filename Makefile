@@ -17,7 +17,7 @@ demo:
 test:
 	./scripts/test
 
-# All of the kernel calls of merges that make test takes a sample of.
+# The long run of what make test takes a sample of: faults of merges, the table of skips.
 faults:
 	./scripts/faults
 

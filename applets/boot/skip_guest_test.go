@@ -52,6 +52,10 @@ type skipCase struct {
 // childVariable names the case that a process is for.
 const childVariable = "PREROOT_SKIP_CASE"
 
+// sampleOfCases is how many cases are run with -test.short, which scripts/test gives: those with every kind of image on the root and on
+// /usr. scripts/faults runs all.
+const sampleOfCases = 3
+
 // TestSkip runs every case of the table in a process, and a mount namespace, of its own.
 func TestSkip(t *testing.T) {
 	if name, isChild := os.LookupEnv(childVariable); isChild {
@@ -59,8 +63,11 @@ func TestSkip(t *testing.T) {
 		skipCases[i].run(t)
 		return
 	}
-	cache := t.TempDir()
-	for _, c := range skipCases {
+	cache, cases := t.TempDir(), skipCases
+	if testing.Short() {
+		cases = cases[:sampleOfCases]
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			command := exec.Command("/proc/self/exe", "-test.run=^TestSkip$", "-test.v")
 			command.Env = append(os.Environ(), childVariable+"="+c.name, "TMPDIR="+t.TempDir(), cacheVariable+"="+cache)
