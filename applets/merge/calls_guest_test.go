@@ -256,7 +256,10 @@ func flagsAt(t *testing.T, target string) string {
 	t.Helper()
 	text := ""
 	for _, line := range mountsAt(t, target) {
-		text += strings.Fields(line)[5] + "\n"
+		// Not what a test has mounted there itself.
+		if strings.Contains(line, " - overlay ") {
+			text += strings.Fields(line)[5] + "\n"
+		}
 	}
 	return text
 }

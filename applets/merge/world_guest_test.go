@@ -50,6 +50,11 @@ func newWorldOf(t *testing.T, class osrelease.Class, hierarchies ...string) *wor
 		w.check(unix.Mount("tmpfs", directory, "tmpfs", 0, "mode=0755"))
 		t.Cleanup(func() { _ = unix.Unmount(directory, unix.MNT_DETACH) })
 	}
+	if w.hierarchy == "/etc" {
+		// The guest's root is the kernel's first rootfs, on which nothing can be mounted beneath.
+		w.check(unix.Mount("/etc", "/etc", "", unix.MS_BIND, ""))
+		t.Cleanup(func() { _ = unix.Unmount("/etc", unix.MNT_DETACH) })
+	}
 	w.check(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""))
 	t.Cleanup(func() { _ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") })
 	w.check(os.MkdirAll(w.images, 0o755))
