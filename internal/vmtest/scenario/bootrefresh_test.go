@@ -40,12 +40,12 @@ func TestBootRefreshWithLateExtensions(t *testing.T) {
 
 func bootForRefresh(t *testing.T, words string, judgement func(r *Report, skips bool) []Finding) {
 	for _, guest := range bootRefreshGuests {
+		// The long one of the two takes scripts/faults: it is not run here, so it does not pass either.
+		if guest.skips && words == allWords && os.Getenv(vmtest.LongVariable) == "" {
+			continue
+		}
 		t.Run(guest.suite, func(t *testing.T) {
 			t.Parallel()
-			if guest.skips && words == allWords && os.Getenv(vmtest.LongVariable) == "" {
-				t.Log("a sample: scripts/faults boots this one too")
-				return
-			}
 			// The testbed's settings end in [ConfExt].
 			m, err := PrepareWith(guest.suite, t.TempDir(), guest.conf+"[SysExt]\n"+guest.conf)
 			if err != nil {
