@@ -107,7 +107,7 @@ func TestSignals(t *testing.T) {
 		t.Chdir(t.TempDir())
 		writeFile(t, "data.img", nil)
 		truncate(t, "data.img", 16<<30)
-		command := exec.Command("/proc/self/exe", "--root-hash-file=root.txt", "format", "data.img", "hash.img")
+		command := thisProgram(t, "--root-hash-file=root.txt", "format", "data.img", "hash.img")
 		command.Env = append(os.Environ(), mainVariable+"=1")
 		var stderr bytes.Buffer
 		command.Stderr = &stderr
@@ -133,4 +133,17 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%v: left %v", signal, left)
 		}
 	}
+}
+
+// thisProgram is the test binary with arguments, in the emulator that runs it: the kernel itself cannot start another architecture's program.
+func thisProgram(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if emulator := os.Getenv("PREROOT_EMULATOR"); emulator != "" {
+		return exec.Command(emulator, append([]string{path}, arguments...)...)
+	}
+	return exec.Command(path, arguments...)
 }
