@@ -74,6 +74,8 @@ func TestOrderOfFindings(t *testing.T) {
 		{[]string{badSalt, "format", "missing", "hash.img"}, outcome{1, "", "Invalid salt string specified.\n"}},
 		{[]string{"format", "missing", "/dev/null"}, outcome{4, "", "Device /dev/null is not compatible.\n"}},
 		{[]string{"--root-hash-file=x", "verify", "small", "data.img"}, outcome{1, "", "Header detected but device small is too small.\n"}},
+		{[]string{"--root-hash-file=x", "verify", "small", "small"}, outcome{1, "", "Device small is not a valid VERITY device.\n"}},
+		{[]string{"--root-hash-file=x", "verify", "./small", "small"}, outcome{1, "", "Header detected but device ./small is too small.\n"}},
 		{[]string{"--fec-device=.", "--root-hash-file=x", "verify", "data.img", "data.img"}, outcome{1, "", "Device data.img is not a valid VERITY device.\n"}},
 		{[]string{"--fec-device=", "dump", "hash.good"}, outcome{4, "", "Device  does not exist or access denied.\nDevice hash.good is not a valid VERITY device.\n"}},
 	} {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,12 @@ func newSystem(t *testing.T) string {
 	writeFile(t, top+"/var/lib/confexts/user/etc/file", "x")
 	writeFile(t, top+"/var/lib/confexts/versions.v/versions_1/etc/file", "x")
 	writeFile(t, top+"/opt/elsewhere.raw", "an image")
+	// Linux 6.12 would give a change in the same tick the same time.
+	for _, image := range []string{"/usr/lib/confexts/default.raw", "/opt/elsewhere.raw"} {
+		if err := os.Chtimes(top+image, time.Time{}, time.Unix(1700000000, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.Symlink("/opt/elsewhere.raw", top+"/var/lib/confexts/link.raw"); err != nil {
 		t.Fatal(err)
 	}

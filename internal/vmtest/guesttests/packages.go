@@ -138,6 +138,8 @@ var packages = []struct {
 	{
 		path:    "applets/bootrefresh",
 		modules: []string{},
+		// In the way of its own, as in a guest with other packages.
+		programs: []string{"/usr/bin/systemd-confext", "/usr/bin/systemd-sysext"},
 	},
 	{
 		path:    "applets/verity",
