@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,7 +129,8 @@ func (b *boot) run(arguments []string) (err error) {
 // step runs one part of the boot and notes it in the report.
 func (b *boot) step(name string, run func() error) error {
 	b.stopIfFailed()
-	end := b.report.Begin(name)
+	var end func(error)
+	b.record(func() { end = b.report.Begin(name) })
 	err := run()
 	b.record(func() { end(err) })
 	return err
@@ -169,7 +171,7 @@ func (b *boot) planBoot() error {
 	}
 	b.words = kernelcmdline.Parse(string(text))
 	release := unix.ByteSliceToString(uname.Release[:])
-	b.report.Kernel, b.report.CommandLine = release, string(text)
+	b.report.Kernel, b.report.CommandLine = release, strings.TrimSpace(string(text))
 	b.log.Printf(bootlog.Info, "starting on Linux %s", release)
 
 	settings := plan.Settings{}

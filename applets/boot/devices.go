@@ -101,6 +101,7 @@ func (b *boot) findDevices() (devices, error) {
 		found, missing := b.selectDevices(partitions)
 		if missing == "" {
 			b.warnAmbiguous(partitions, found)
+			b.noteDevices(found)
 			return found, b.plan.CheckHibernation(partitions)
 		}
 		drivers.next(b)

@@ -21,6 +21,7 @@ type merged struct {
 // has to be in place below root. Nothing that goes wrong here stops the boot: systemd merges again then.
 func (b *boot) spareRefreshes(root *rootdir.Root) {
 	version, versionErr := bootrefresh.ReadSystemdVersion(root)
+	b.record(func() { b.report.Versions.Systemd = version })
 	for _, merge := range b.merged {
 		if len(merge.Overlays) == 0 {
 			continue

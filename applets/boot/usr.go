@@ -68,6 +68,7 @@ func (b *boot) openUsr(found devices) error {
 	b.record(func() {
 		b.report.Usr = &bootreport.Usr{
 			Data: data.Node(), Hash: hash.Node(), UUID: verity.UUID, RootHash: hex.EncodeToString(verity.Table.RootHash),
+			RootHashFrom: rootHashSource(b.words), Algorithm: verity.Table.Algorithm,
 			Signature: string(outcome.State), SignatureFrom: signed.from, SignatureNote: outcome.Note,
 		}
 	})

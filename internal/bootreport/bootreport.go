@@ -18,14 +18,19 @@ import (
 // Path is where the real root finds the report.
 const Path = "/run/preroot/report.json"
 
+// layoutVersion is that of the layout, which docs/report.md and docs/report.schema.json describe. A member that is added
+// does not change it; one that is renamed, removed, or means something else does.
+const layoutVersion = 1
+
 // Report is the record. All times are on the kernel's monotonic clock, which
 // starts with the kernel.
 type Report struct {
 	// Version counts changes of this layout that readers must know about.
-	Version     int    `json:"version"`
-	Profile     string `json:"profile"`
-	Kernel      string `json:"kernel"`
-	CommandLine string `json:"commandLine"`
+	Version     int      `json:"version"`
+	Profile     string   `json:"profile"`
+	Versions    Versions `json:"versions"`
+	Kernel      string   `json:"kernel"`
+	CommandLine string   `json:"commandLine"`
 
 	// StartedMS is when PID 1 began, EndedMS when it handed over, both in
 	// milliseconds since the kernel began.
@@ -38,6 +43,8 @@ type Report struct {
 
 	Steps   []Step   `json:"steps"`
 	Modules []Module `json:"modules"`
+	// Devices are those that were chosen, in the order in which they were looked for.
+	Devices []Device `json:"devices"`
 	Usr     *Usr     `json:"usr,omitempty"`
 	Root    *Root    `json:"root,omitempty"`
 	// Rules are nil if there are none for this image.
@@ -58,8 +65,14 @@ type Report struct {
 type Step struct {
 	Name       string  `json:"name"`
 	StartMS    float64 `json:"startMs"`
+	EndMS      float64 `json:"endMs"`
 	DurationMS float64 `json:"durationMs"`
-	Error      string  `json:"error,omitempty"`
+	// UserMS and KernelMS are the processor time of PID 1 meanwhile, with what its other threads did: modules are loaded
+	// side by side with the steps.
+	UserMS   float64 `json:"userMs"`
+	KernelMS float64 `json:"kernelMs"`
+	// Error is why it failed, or that the boot ended before it did.
+	Error string `json:"error,omitempty"`
 }
 
 // Module is a kernel module that was loaded.
@@ -69,11 +82,30 @@ type Module struct {
 	LoadMS float64 `json:"loadMs"`
 }
 
+// Device is a block device that the boot took, and why this one.
+type Device struct {
+	// Use says what for.
+	Use  string `json:"use"`
+	Node string `json:"node"`
+	// Disk is the kernel's name of the disk that it is a partition of; empty if it is a whole disk.
+	Disk string `json:"disk,omitempty"`
+	// Selector is what was looked for, in the words of the kernel command line.
+	Selector string `json:"selector"`
+	// Reason says where the selector comes from and, if it names more devices, why this one was taken.
+	Reason string `json:"reason"`
+	// Others counts further devices that the selector names.
+	Others int `json:"others"`
+}
+
 // Usr is the verified /usr.
 type Usr struct {
-	Data       string `json:"data"`
-	Hash       string `json:"hash"`
-	RootHash   string `json:"rootHash"`
+	Data     string `json:"data"`
+	Hash     string `json:"hash"`
+	RootHash string `json:"rootHash"`
+	// RootHashFrom says who gave the root hash; all trust begins there, or with the signature.
+	RootHashFrom string `json:"rootHashFrom"`
+	// Algorithm is the hash, in the kernel's words.
+	Algorithm  string `json:"algorithm"`
 	UUID       string `json:"uuid"`
 	FileSystem string `json:"fileSystem"`
 	// Signature says who has accepted the signature of the root hash, SignatureFrom where it was, and SignatureNote why
@@ -129,8 +161,8 @@ type Handover struct {
 func New(kernel, commandLine, profile string) *Report {
 	_, before := processorTime()
 	return &Report{
-		Version: 1, Kernel: kernel, CommandLine: commandLine, Profile: profile, StartedMS: now(), kernelBefore: before,
-		Steps: []Step{}, Modules: []Module{}, Merges: []Merge{}, Warnings: []string{}, MountIDs: map[string]uint64{},
+		Version: layoutVersion, Versions: readVersions(), Kernel: kernel, CommandLine: commandLine, Profile: profile, StartedMS: now(), kernelBefore: before,
+		Steps: []Step{}, Modules: []Module{}, Devices: []Device{}, Merges: []Merge{}, Warnings: []string{}, MountIDs: map[string]uint64{},
 	}
 }
 
@@ -145,16 +177,30 @@ func now() float64 {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Round(10*time.Microsecond)) / 1e6 }
 
+// notEnded is the error of a step that was still running when the record was closed.
+const notEnded = "the boot ended before this step did"
+
 // Begin starts a step; the function returned ends it with its error.
 func (r *Report) Begin(name string) (end func(error)) {
-	start := now()
+	at := len(r.Steps)
+	user, kernel := processorTime()
+	r.Steps = append(r.Steps, Step{Name: name, StartMS: now(), Error: notEnded})
 	return func(err error) {
-		step := Step{Name: name, StartMS: start, DurationMS: round(now() - start)}
+		step := &r.Steps[at]
+		step.stop(user, kernel)
+		step.Error = ""
 		if err != nil {
 			step.Error = err.Error()
 		}
-		r.Steps = append(r.Steps, step)
 	}
+}
+
+// stop takes the time; user and kernel are the processor time at the start.
+func (s *Step) stop(user, kernel time.Duration) {
+	s.EndMS = now()
+	s.DurationMS = round(s.EndMS - s.StartMS)
+	userNow, kernelNow := processorTime()
+	s.UserMS, s.KernelMS = milliseconds(userNow-user), milliseconds(kernelNow-kernel)
 }
 
 func round(ms float64) float64 { return float64(int64(ms*100+0.5)) / 100 }
@@ -169,6 +215,11 @@ func (r *Report) End() {
 	r.EndedMS = now()
 	user, kernel := processorTime()
 	r.UserMS, r.KernelMS = milliseconds(user), milliseconds(kernel-r.kernelBefore)
+	for i := range r.Steps {
+		if step := &r.Steps[i]; step.Error == notEnded && step.EndMS == 0 {
+			step.EndMS, step.DurationMS = r.EndedMS, round(r.EndedMS-step.StartMS)
+		}
+	}
 }
 
 // processorTime is what this process has used so far. PID 1 was the kernel's
@@ -204,7 +255,7 @@ func Read(text []byte) (*Report, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("read report: %w", err)
 	}
-	if r.Version != 1 {
+	if r.Version != layoutVersion {
 		return nil, fmt.Errorf("read report: version %d is unknown", r.Version)
 	}
 	return &r, nil

@@ -15,14 +15,18 @@ import (
 // sample has something in every field.
 func sample() *Report {
 	return &Report{
-		Version: 1, Profile: "sealed", Kernel: "7.2.12", CommandLine: "root=PARTUUID=1 quiet",
+		Version: 1, Profile: "sealed", Versions: Versions{Preroot: "(devel)", Go: "go1.26"}, Kernel: "7.2.12", CommandLine: "root=PARTUUID=1 quiet",
 		StartedMS: 1304.25, EndedMS: 1804.75, UserMS: 30.5, KernelMS: 120.25,
 		Steps: []Step{
-			{Name: "find devices", StartMS: 1310, DurationMS: 100.5},
-			{Name: "open /usr", StartMS: 1410.5, DurationMS: 3, Error: "no such device"},
+			{Name: "find devices", StartMS: 1310, EndMS: 1410.5, DurationMS: 100.5, UserMS: 2.5, KernelMS: 40},
+			{Name: "open /usr", StartMS: 1410.5, EndMS: 1413.5, DurationMS: 3, Error: "no such device"},
 		},
-		Modules:  []Module{{Name: "virtio_blk", Reason: "device virtio:d00000002v00001AF4", LoadMS: 12.5}},
-		Usr:      &Usr{Data: "/dev/vda1", Hash: "/dev/vda2", RootHash: "ab12", UUID: "CRYPT-VERITY-1-usr", FileSystem: "erofs", Signature: "accepted by the kernel", SignatureFrom: "/dev/vda3"},
+		Modules: []Module{{Name: "virtio_blk", Reason: "device virtio:d00000002v00001AF4", LoadMS: 12.5}},
+		Devices: []Device{
+			{Use: "data of /usr", Node: "/dev/vda1", Disk: "vda", Selector: "PARTUUID=11111111-1111-1111-1111-111111111111", Reason: "first half of usrhash=; the first one found", Others: 2},
+			{Use: "root", Node: "/dev/vdb", Selector: "LABEL=ROOT", Reason: "root="},
+		},
+		Usr:      &Usr{Data: "/dev/vda1", Hash: "/dev/vda2", RootHash: "ab12", RootHashFrom: "usrhash= on the kernel command line", Algorithm: "sha256", UUID: "CRYPT-VERITY-1-usr", FileSystem: "erofs", Signature: "accepted by the kernel", SignatureFrom: "/dev/vda3"},
 		Root:     &Root{Device: "/dev/vda3", FileSystem: "ext4"},
 		Merges:   []Merge{{Class: "confext", Mutable: "auto", Hierarchies: []string{"/etc"}, Decisions: []Decision{{Name: "user", Path: "/var/lib/confexts/user.raw", Accepted: true, Reason: "it fits", RootHash: "cd34", Protection: "verity", Signature: "not checked"}, {Name: "bad", Path: "/x", Reason: "another ID"}}}},
 		MountIDs: map[string]uint64{"/etc": math.MaxUint64, "/usr": 2147483809},
@@ -76,10 +80,11 @@ func TestLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`{"version":1,"profile":"sealed","kernel":"7.2.12","commandLine":"root=PARTUUID=1 quiet","startedMs":1304.25,"endedMs":1804.75,"userMs":30.5,"kernelMs":120.25,`,
-		`"steps":[{"name":"find devices","startMs":1310,"durationMs":100.5},{"name":"open /usr","startMs":1410.5,"durationMs":3,"error":"no such device"}]`,
+		`{"version":1,"profile":"sealed","versions":{"preroot":"(devel)","go":"go1.26"},"kernel":"7.2.12","commandLine":"root=PARTUUID=1 quiet","startedMs":1304.25,"endedMs":1804.75,"userMs":30.5,"kernelMs":120.25,`,
+		`"steps":[{"name":"find devices","startMs":1310,"endMs":1410.5,"durationMs":100.5,"userMs":2.5,"kernelMs":40},{"name":"open /usr","startMs":1410.5,"endMs":1413.5,"durationMs":3,"userMs":0,"kernelMs":0,"error":"no such device"}]`,
 		`"modules":[{"name":"virtio_blk","reason":"device virtio:d00000002v00001AF4","loadMs":12.5}]`,
-		`"usr":{"data":"/dev/vda1","hash":"/dev/vda2","rootHash":"ab12","uuid":"CRYPT-VERITY-1-usr","fileSystem":"erofs","signature":"accepted by the kernel","signatureFrom":"/dev/vda3"}`,
+		`"usr":{"data":"/dev/vda1","hash":"/dev/vda2","rootHash":"ab12","rootHashFrom":"usrhash= on the kernel command line","algorithm":"sha256","uuid":"CRYPT-VERITY-1-usr","fileSystem":"erofs","signature":"accepted by the kernel","signatureFrom":"/dev/vda3"}`,
+		`{"use":"data of /usr","node":"/dev/vda1","disk":"vda","selector":"PARTUUID=11111111-1111-1111-1111-111111111111","reason":"first half of usrhash=; the first one found","others":2},{"use":"root","node":"/dev/vdb","selector"`,
 		`"root":{"device":"/dev/vda3","fileSystem":"ext4"}`,
 		`"merges":[{"class":"confext","mutable":"auto","decisions":[{"name":"user","path":"/var/lib/confexts/user.raw","accepted":true,"reason":"it fits","rootHash":"cd34","protection":"verity","signature":"not checked"},`,
 		`"hierarchies":["/etc"]`,
@@ -98,7 +103,7 @@ func TestAFreshReportHasEmptyListsAndNoNulls(t *testing.T) {
 	if err != nil || strings.Contains(string(text), "null") {
 		t.Errorf("%s, %v", text, err)
 	}
-	for _, want := range []string{`"steps":[]`, `"modules":[]`, `"merges":[]`, `"warnings":[]`, `"mountIds":{}`} {
+	for _, want := range []string{`"steps":[]`, `"modules":[]`, `"devices":[]`, `"merges":[]`, `"warnings":[]`, `"mountIds":{}`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s", want, text)
 		}
