@@ -81,6 +81,9 @@ func (e evidence) markAfter(name string) (float64, error) {
 
 var remainderChecks = []check{
 	{"6 preroot saw an empty old root", proveOldRoot},
+	{"6 preroot's record is as docs/report.schema.json says", proveRecord},
+	{"6 preroot's record has devices, steps, versions and who gave the root hash", proveRecordComplete},
+	{"6 the journal of the real root has preroot's messages, the first and the last", proveJournal},
 	{"6 no helper mount is left when systemd starts", func(e evidence) (string, error) {
 		return e.expectUsualMounts("mountinfo-start")
 	}},
