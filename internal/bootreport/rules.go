@@ -1,5 +1,7 @@
 package bootreport
 
+import "fmt"
+
 // maxRuleActions bounds what the report of a boot lists: an old /etc can melt down by thousands of files, and the report lies in memory.
 const maxRuleActions = 500
 
@@ -39,11 +41,11 @@ func (w *writer) rules(r *Rules) {
 	}
 	w.printf("/etc rules: %d changes\n", len(r.Actions)+r.Omitted)
 	for _, a := range r.Actions {
-		failed := ""
+		why := "(" + a.Why + ")"
 		if a.Error != "" {
-			failed = ", FAILED: " + a.Error
+			why += ", FAILED: " + a.Error
 		}
-		w.printf("  %s %s %s (%s)%s\n", a.Rule, a.Do, a.Path, a.Why, failed)
+		w.item(fmt.Sprintf("  %s %s %s", a.Rule, a.Do, a.Path), why)
 	}
 	if r.Omitted > 0 {
 		w.printf("  and %d more\n", r.Omitted)

@@ -15,42 +15,135 @@ const screenWidth = 78
 // for one, are whatever somebody wrote on a disk.
 func (r *Report) Text() string {
 	var w writer
+	w.head(r)
+	w.devices(r)
+	w.rules(r.Rules)
+	for _, m := range r.Merges {
+		w.merge(m)
+	}
+	w.steps(r)
+	if len(r.Modules) > 0 {
+		w.printf("modules%28s\n", "took ms")
+	}
+	for _, m := range r.Modules {
+		w.item(fmt.Sprintf("  %-24s %8s", m.Name, formatMS(m.LoadMS)), m.Reason)
+	}
+	if h := r.Handover; h != nil {
+		w.printf("handed over to %s by %s; memory in use then: %d KiB\n", h.Init, h.Way, h.MemoryUsedKiB)
+		for _, left := range append(append([]string{}, h.LeftOver...), h.HelperMounts...) {
+			w.wrap("  ", "left of the initramfs: "+left)
+		}
+	}
+	for _, text := range r.Warnings {
+		w.wrap("", "warning: "+text)
+	}
+	return w.String()
+}
+
+// head is what a person asks first: how did it end, and how long did it take?
+func (w *writer) head(r *Report) {
 	outcome := "booted"
 	if r.Failure != "" {
 		outcome = "failed"
 	}
 	w.printf("preroot (%s) on Linux %s: %s\n", r.Profile, r.Kernel, outcome)
 	w.wrap("  ", r.Failure)
-	w.printf("from %.0f to %.0f ms: %.0f ms, of which %.0f ms own code, %.0f ms in the kernel\n",
-		r.StartedMS, r.EndedMS, r.EndedMS-r.StartedMS, r.UserMS, r.KernelMS)
+	w.wrap("  ", fmt.Sprintf("from %s to %s ms: %s ms; CPU: %s ms own code, %s ms in the kernel", formatMS(r.StartedMS), formatMS(r.EndedMS),
+		formatMS(r.EndedMS-r.StartedMS), formatMS(r.UserMS), formatMS(r.KernelMS)))
+	if r.Versions.Preroot == "" {
+		return
+	}
+	versions := "preroot " + r.Versions.Preroot
+	if r.Versions.Revision != "" {
+		versions += " of commit " + r.Versions.Revision
+	}
+	versions += ", built with " + r.Versions.Go
+	if r.Versions.Systemd > 0 {
+		versions += fmt.Sprintf("; the root has systemd %d", r.Versions.Systemd)
+	}
+	w.wrap("  ", versions)
+}
+
+// devices tells what root and /usr are, and why these.
+func (w *writer) devices(r *Report) {
 	if u := r.Usr; u != nil {
-		w.printf("/usr: %s with hash tree on %s (%s), verified\n  root hash %s\n", u.Data, u.Hash, u.FileSystem, u.RootHash)
+		w.printf("/usr: %s with hash tree on %s (%s), verified\n", u.Data, u.Hash, u.FileSystem)
+		if u.RootHashFrom != "" {
+			w.wrap("  ", fmt.Sprintf("root hash (%s) from %s:", u.Algorithm, u.RootHashFrom))
+		}
+		w.wrap("    ", u.RootHash)
+		signature := u.Signature
 		if u.SignatureFrom != "" {
-			w.printf("  signature from %s %s\n", u.SignatureFrom, u.Signature)
+			signature += ", from " + u.SignatureFrom
+		}
+		if signature != "" {
+			w.wrap("  ", "signature: "+signature)
 		}
 		w.wrap("  ", u.SignatureNote)
 	}
 	if r.Root != nil {
 		w.printf("/: %s (%s)\n", r.Root.Device, r.Root.FileSystem)
 	}
-	w.rules(r.Rules)
-	for _, m := range r.Merges {
-		w.merge(m)
+	for _, d := range r.Devices {
+		why := d.Selector + " (" + d.Reason + ")"
+		if d.Others > 0 {
+			why += fmt.Sprintf("; not taken: %d more", d.Others)
+		}
+		w.item(fmt.Sprintf("  %s: %s:", d.Node, d.Use), why)
 	}
+}
+
+// Widths of a step's name and of its bar, in columns.
+const (
+	nameWidth = 32
+	barWidth  = 15
+)
+
+// steps renders a table with the times of all steps, each with its part of the boot.
+func (w *writer) steps(r *Report) {
+	if len(r.Steps) == 0 {
+		return
+	}
+	w.printf("%-34s %8s %8s %8s\n", "steps", "start ms", "took ms", "CPU ms")
 	for _, s := range r.Steps {
-		w.printf("  %9.1f ms  %7.1f ms  %s\n", s.StartMS, s.DurationMS, s.Name)
+		// Names are short. One that is not has the line for itself.
+		name := bootlog.Printable(s.Name)
+		if len([]rune(name)) > nameWidth {
+			w.wrap("  ", name)
+			name = ""
+		}
+		bar := drawBar(s.StartMS-r.StartedMS, s.DurationMS, r.EndedMS-r.StartedMS)
+		w.printf("  %-*s %8s %8s %8s |%s|\n", nameWidth, name, formatMS(s.StartMS), formatMS(s.DurationMS), formatMS(s.UserMS+s.KernelMS), bar)
 		// The reason of a failed boot stands at the top.
 		if s.Error != "" && s.Error != r.Failure {
-			w.wrap("      ", s.Error)
+			w.wrap("      ", "failed: "+s.Error)
 		}
 	}
-	for _, m := range r.Modules {
-		w.printf("  module %-16s %7.1f ms  %s\n", m.Name, m.LoadMS, m.Reason)
+}
+
+// drawBar returns barWidth columns in which at least one stands for a part of the whole.
+func drawBar(start, took, whole float64) string {
+	column := func(at float64) int {
+		part := at / whole
+		if !(part > 0) { // or not a number
+			return 0
+		}
+		return int(min(part, 1) * barWidth)
 	}
-	for _, text := range r.Warnings {
-		w.wrap("", "warning: "+text)
+	from := min(column(start), barWidth-1)
+	to := min(max(column(start+took), from+1), barWidth)
+	return strings.Repeat(" ", from) + strings.Repeat("#", to-from) + strings.Repeat(" ", barWidth-to)
+}
+
+// formatMS writes milliseconds, with a decimal where there is room for it.
+func formatMS(ms float64) string {
+	if ms <= -1e7 || ms >= 1e7 {
+		return fmt.Sprintf("%.2g", ms)
 	}
-	return w.String()
+	if ms <= -1e5 || ms >= 1e5 {
+		return fmt.Sprintf("%.0f", ms)
+	}
+	return fmt.Sprintf("%.1f", ms)
 }
 
 // writer collects lines.
@@ -77,6 +170,17 @@ func (w *writer) wrap(indent, text string) {
 	}
 }
 
+// item writes a head and a text beside it, or below it if it does not fit.
+func (w *writer) item(head, text string) {
+	head, text = bootlog.Printable(head), bootlog.Printable(text)
+	if len(head)+1+len(text) <= screenWidth {
+		w.printf("%s %s\n", head, text)
+		return
+	}
+	w.printf("%s\n", head)
+	w.wrap("      ", text)
+}
+
 func (w *writer) merge(m Merge) {
 	into := strings.Join(m.Hierarchies, " ")
 	if into == "" {
@@ -88,7 +192,14 @@ func (w *writer) merge(m Merge) {
 		if !d.Accepted {
 			mark = "-"
 		}
-		w.printf("  %s %s  %s\n      %s\n", mark, d.Name, d.Path, explain(d))
+		w.printf("  %s %s  %s\n", mark, d.Name, d.Path)
+		w.wrap("      ", explain(d))
+	}
+	for _, shadow := range m.Shadows {
+		w.wrap("  ", shadow)
+	}
+	if m.BootRefresh != "" {
+		w.wrap("  ", "first start of systemd's service: "+m.BootRefresh)
 	}
 }
 
@@ -100,6 +211,9 @@ func explain(d Decision) string {
 	}
 	if d.Signature != "" {
 		parts = append(parts, "signature "+d.Signature)
+	}
+	if d.SignatureNote != "" {
+		parts = append(parts, d.SignatureNote)
 	}
 	return strings.Join(parts, "; ")
 }
