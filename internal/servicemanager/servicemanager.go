@@ -1,5 +1,5 @@
-// Package servicemanager asks a running systemd for what has to follow a change of /usr or /etc: to
-// read its unit files anew, and to restart units.
+// Package servicemanager asks a running systemd for what has to follow a change of /usr or /etc - to
+// read its unit files anew, and to restart units - and when it started what.
 //
 // It speaks D-Bus on the socket that systemd itself offers to root (bus_init_private in systemd's
 // src/core/dbus.c), from peer to peer: no bus daemon has to run, there is no Hello, and messages

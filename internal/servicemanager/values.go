@@ -73,6 +73,14 @@ func (d *decoder) uint32() uint32 {
 	return 0
 }
 
+func (d *decoder) uint64() uint64 {
+	d.align(8)
+	if taken := d.take(8); taken != nil {
+		return d.order.Uint64(taken)
+	}
+	return 0
+}
+
 // text reads a string or an object path.
 func (d *decoder) text() string { return d.terminated(uint64(d.uint32())) }
 
