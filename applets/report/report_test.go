@@ -51,13 +51,33 @@ func TestAReportIsPrinted(t *testing.T) {
 	}
 }
 
+// TestTheRecordIsPrintedAsItIs, but only if it can be read.
+func TestTheRecordIsPrintedAsItIs(t *testing.T) {
+	want, err := os.ReadFile(realRecord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range [][]string{{"--json", realRecord}, {realRecord, "--json"}} {
+		if status, stdout, stderr := run(t, words...); status != 0 || stdout != string(want) || stderr != "" {
+			t.Errorf("%q: %d, %q, %q", words, status, stdout, stderr)
+		}
+	}
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, want[:len(want)-4], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, stdout, stderr := run(t, "--json", broken); status != 1 || stdout != "" || !strings.HasPrefix(stderr, "report: read report: ") {
+		t.Errorf("%d, %q, %q", status, stdout, stderr)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, word := range []string{"--help", "-h"} {
 		if status, stdout, stderr := run(t, word); status != 0 || stdout != usage || stderr != "" {
 			t.Errorf("%s: %d, %q, %q", word, status, stdout, stderr)
 		}
 	}
-	for _, words := range [][]string{{"--nonsense"}, {"-"}, {""}, {"a", "b"}, {"--help", "x"}} {
+	for _, words := range [][]string{{"--nonsense"}, {"-"}, {""}, {"a", "b"}, {"--help", "x"}, {"--plot"}, {"--plot="}, {"--plot", ""}, {"--json", "--plot=x"}, {"--json=x"}, {"a", "--json", "b"}} {
 		if status, stdout, stderr := run(t, words...); status != 1 || stdout != "" || stderr != usage {
 			t.Errorf("%q: %d, %q, %q", words, status, stdout, stderr)
 		}
