@@ -23,6 +23,7 @@ import (
 	"github.com/preroot/preroot/internal/devmapper"
 	"github.com/preroot/preroot/internal/kernelcmdline"
 	"github.com/preroot/preroot/internal/kernelmodules"
+	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/plan"
 )
 
@@ -49,6 +50,7 @@ type boot struct {
 
 	words    kernelcmdline.CommandLine
 	plan     *plan.Boot
+	firmware observe.Firmware
 	index    *kernelmodules.Index
 	loader   *kernelmodules.Loader
 	reasons  map[string]string // module -> why
@@ -111,7 +113,7 @@ func (b *boot) run(arguments []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.step("open /usr", func() error { return b.openUsr(found) }); err != nil {
+	if err := b.step("open /usr", func() error { return b.openVolumes(found) }); err != nil {
 		return err
 	}
 	if err := b.step("mount root and /usr", func() error { return b.mountRoot(found) }); err != nil {
@@ -184,6 +186,8 @@ func (b *boot) planBoot() error {
 	if err != nil {
 		return err
 	}
+	_, err = os.Stat(plan.SquashfsFile)
+	settings.HasSquashfs = err == nil
 	if b.plan, err = plan.PlanBoot(b.words, settings); err != nil {
 		return err
 	}
@@ -194,10 +198,10 @@ func (b *boot) planBoot() error {
 		return err
 	}
 	b.loader = kernelmodules.NewLoader(b.index)
-	if b.plan.Usr.SealKeyring {
+	if b.plan.Verity.SealKeyring {
 		b.loader.Parameters = unsealed
 	}
-	return nil
+	return b.checkFirmware()
 }
 
 // warn logs something a person should know, and keeps it in the report.

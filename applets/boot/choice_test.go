@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/preroot/preroot/internal/blockdev"
@@ -34,23 +35,18 @@ func TestDevicesAreReported(t *testing.T) {
 		}
 	}
 	partitions = append(partitions, observe.Partition{Device: blockdev.Device{Name: "vdc"}, Content: superblock.Info{Kind: superblock.Ext4, Label: "ALONE"}})
-	byID := func(i int) plan.Selector { return plan.Selector{Kind: plan.ByPartUUID, Value: ids[i]} }
+	hash := strings.Repeat("01", 16) + strings.Repeat("02", 16)
 	data := bootreport.Device{Use: "data of /usr", Node: "/dev/vda1", Disk: "vda", Selector: "PARTUUID=" + ids[0], Reason: "first half of usrhash=; the first one found", Others: 1}
 	tree := bootreport.Device{Use: "hash tree of /usr", Node: "/dev/vda2", Disk: "vda", Selector: "PARTUUID=" + ids[1], Reason: "second half of usrhash=; on the disk of /usr", Others: 1}
 	for name, c := range map[string]struct {
 		words string
-		plan  plan.Boot
 		want  []bootreport.Device
 	}{
-		"the newest root by itself": {"usrhash=ab", plan.Boot{Usr: plan.Usr{Data: byID(0), Hash: byID(1)}, Root: plan.FileSystem{Device: plan.Selector{Kind: plan.Automatic}}}, []bootreport.Device{
+		"the newest root by itself": {"usrhash=" + hash, []bootreport.Device{
 			data, tree, {Use: "root", Node: "/dev/vda3", Disk: "vda", Selector: "gpt-auto", Reason: "no root= on the kernel command line; the newest label", Others: 1},
 		}},
 		"words for the initrd alone": {
-			"rd.usrhash=ab systemd.verity_usr_data=/dev/vdb1 rd.systemd.verity_usr_hash=/dev/vda2 root=LABEL=ALONE",
-			plan.Boot{
-				Usr:  plan.Usr{Data: plan.Selector{Kind: plan.ByPath, Value: "/dev/vdb1"}, Hash: plan.Selector{Kind: plan.ByPath, Value: "/dev/vda2"}},
-				Root: plan.FileSystem{Device: plan.Selector{Kind: plan.ByLabel, Value: "ALONE"}},
-			},
+			"rd.usrhash=" + hash + " systemd.verity_usr_data=/dev/vdb1 rd.systemd.verity_usr_hash=/dev/vda2 root=LABEL=ALONE",
 			[]bootreport.Device{
 				{Use: "data of /usr", Node: "/dev/vdb1", Disk: "vdb", Selector: "/dev/vdb1", Reason: "systemd.verity_usr_data="},
 				{Use: "hash tree of /usr", Node: "/dev/vda2", Disk: "vda", Selector: "/dev/vda2", Reason: "systemd.verity_usr_hash="},
@@ -58,11 +54,7 @@ func TestDevicesAreReported(t *testing.T) {
 			},
 		},
 		"with error correction": {
-			"usrhash=ab root=PARTUUID=" + ids[2],
-			plan.Boot{
-				Usr:  plan.Usr{Data: byID(0), Hash: byID(1), Options: plan.UsrOptions{FEC: &plan.UsrFEC{Device: plan.Selector{Kind: plan.ByLabel, Value: "L3"}}}},
-				Root: plan.FileSystem{Device: byID(2)},
-			},
+			"usrhash=" + hash + " systemd.verity_usr_options=fec-device=LABEL=L3 root=PARTUUID=" + ids[2],
 			[]bootreport.Device{
 				data, tree,
 				{Use: "error correction of /usr", Node: "/dev/vda3", Disk: "vda", Selector: "LABEL=L3", Reason: "fec-device= in systemd.verity_usr_options=; on the disk of /usr", Others: 1},
@@ -71,26 +63,20 @@ func TestDevicesAreReported(t *testing.T) {
 		},
 	} {
 		f := newFailure(t)
-		f.words, f.plan = kernelcmdline.Parse(c.words), &c.plan
-		found, missing := f.selectDevices(partitions)
+		f.report.Profile = "full"
+		var err error
+		if f.plan, err = plan.PlanBoot(kernelcmdline.Parse(c.words), plan.Settings{}); err != nil {
+			t.Fatal(err)
+		}
+		found, missing := f.plan.Select(partitions, "")
 		if missing != "" {
 			t.Fatalf("%s: %s", name, missing)
 		}
-		f.noteDevices(found)
+		if err := f.noteDevices(found); err != nil {
+			t.Error(err)
+		}
 		if !reflect.DeepEqual(f.report.Devices, c.want) {
 			t.Errorf("%s:\n%+v\nwant\n%+v", name, f.report.Devices, c.want)
-		}
-	}
-}
-
-func TestWhereTheRootHashIsFrom(t *testing.T) {
-	for words, want := range map[string]string{
-		"usrhash=ab":        "usrhash= on the kernel command line",
-		"rd.usrhash=ab":     "usrhash= on the kernel command line",
-		"verity.usrhash=ab": "verity.usrhash= on the kernel command line",
-	} {
-		if got := rootHashSource(kernelcmdline.Parse(words)); got != want {
-			t.Errorf("%s: %s", words, got)
 		}
 	}
 }

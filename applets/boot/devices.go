@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/preroot/preroot/internal/blockdev"
-	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/uevent"
@@ -16,9 +15,8 @@ import (
 
 // devices are the partitions that the boot needs, and all that were there when they were found.
 type devices struct {
-	usrData, usrHash, root *observe.Partition
-	usrParity              *observe.Partition // nil without error correction
-	partitions             []observe.Partition
+	plan.Devices
+	partitions []observe.Partition
 }
 
 // loadCertainModules starts to load what is needed for certain, side by side.
@@ -78,6 +76,9 @@ func (d *drivers) next(b *boot) {
 	go b.guarded(func() { d.done <- driverLoad{module, b.loader.Load(module)} })()
 }
 
+// settleTime bounds the wait for the driver that is just being loaded, when all is there already.
+const settleTime = 5 * time.Second
+
 // findDevices waits until the partitions of /usr and the root are there. It
 // looks again after every event of the kernel, and never because of the time.
 func (b *boot) findDevices() (devices, error) {
@@ -93,18 +94,28 @@ func (b *boot) findDevices() (devices, error) {
 	timeout := time.NewTimer(b.plan.Timeout)
 	defer timeout.Stop()
 	disks := observe.Disks{Contents: true}
+	var settling <-chan time.Time
+	settled := false
 	for {
 		partitions, problems := disks.Scan("/sys")
 		for _, problem := range problems {
 			b.warn("%v", problem)
 		}
-		found, missing := b.selectDevices(partitions)
-		if missing == "" {
-			b.warnAmbiguous(partitions, found)
-			b.noteDevices(found)
-			return found, b.plan.CheckHibernation(partitions)
+		found, missing := b.plan.Select(partitions, plan.FindLoaderDisk(b.firmware, partitions))
+		switch {
+		case missing != "":
+			drivers.next(b)
+		case drivers.loading && !settled:
+			// The driver may be about to show another disk with the same partitions: what is taken must not depend on who is faster.
+			if settling == nil {
+				settling = time.After(settleTime)
+			}
+		default:
+			if err := b.noteDevices(found); err != nil {
+				return devices{}, err
+			}
+			return devices{found, partitions}, b.plan.CheckHibernation(partitions)
 		}
-		drivers.next(b)
 		select {
 		case happened := <-events:
 			drivers.offer(b, modaliases(happened))
@@ -113,7 +124,13 @@ func (b *boot) findDevices() (devices, error) {
 			if load.err != nil {
 				b.warn("%v", load.err)
 			}
+		case <-settling:
+			settled = true
 		case <-timeout.C:
+			if missing == "" {
+				settled = true
+				continue
+			}
 			return devices{}, fmt.Errorf("no partition %s appeared within %v\n%s", missing, b.plan.Timeout, describe(partitions))
 		}
 	}
@@ -141,40 +158,6 @@ func modaliases(events []uevent.Event) []string {
 		}
 	}
 	return aliases
-}
-
-// selectDevices picks the partitions, and names the first one that is missing.
-func (b *boot) selectDevices(partitions []observe.Partition) (found devices, missing string) {
-	usr := b.plan.Usr
-	found.partitions = partitions
-	if found.usrData, _ = usr.Data.Find(partitions, ""); found.usrData == nil {
-		return found, usr.Data.String() + " (data of /usr, first half of usrhash=)"
-	}
-	if found.usrHash, _ = usr.Hash.Find(partitions, found.usrData.Disk); found.usrHash == nil {
-		return found, usr.Hash.String() + " (hash tree of /usr, second half of usrhash=)"
-	}
-	if fec := usr.Options.FEC; fec != nil {
-		if found.usrParity, _ = fec.Device.Find(partitions, found.usrData.Disk); found.usrParity == nil {
-			return found, fec.Device.String() + " (error correction of /usr, fec-device=)"
-		}
-	}
-	if found.root, _ = b.plan.Root.Device.Find(partitions, found.usrData.Disk); found.root == nil {
-		return found, b.plan.Root.Device.String() + " (root)"
-	}
-	return found, ""
-}
-
-func (b *boot) warnAmbiguous(partitions []observe.Partition, found devices) {
-	for _, use := range []struct {
-		selector plan.Selector
-		taken    *observe.Partition
-	}{{b.plan.Usr.Data, found.usrData}, {b.plan.Usr.Hash, found.usrHash}, {b.plan.Root.Device, found.root}} {
-		if _, others := use.selector.Find(partitions, found.usrData.Disk); others > 0 {
-			b.warn("%d more partitions are %v; taking %s", others, use.selector, use.taken.Node())
-		}
-	}
-	b.log.Printf(bootlog.Info, "/usr on %s with hash tree on %s, root on %s",
-		found.usrData.Node(), found.usrHash.Node(), found.root.Node())
 }
 
 // describe lists what block devices there are, for a person to compare.

@@ -111,37 +111,45 @@ const (
 	rootID, noID   = "33333333-3333-3333-3333-333333333333", "00000000-0000-0000-0000-000000000000"
 )
 
-func TestSelectDevices(t *testing.T) {
-	f := newFailure(t)
-	f.plan = &plan.Boot{
-		Usr: plan.Usr{
-			Data: plan.Selector{Kind: plan.ByPartUUID, Value: dataID}, Hash: plan.Selector{Kind: plan.ByPartUUID, Value: treeID},
-		},
-		Root: plan.FileSystem{Device: plan.Selector{Kind: plan.ByPartUUID, Value: rootID}},
-	}
+func TestNoteDevices(t *testing.T) {
 	data, tree, root := testPartition(t, "vdb", 1, dataID), testPartition(t, "vdb", 2, treeID), testPartition(t, "vdb", 3, rootID)
-	decoy := testPartition(t, "vda", 3, rootID)
-	for _, c := range []struct {
-		partitions []observe.Partition
-		missing    string
-	}{
-		{nil, "PARTUUID=" + dataID + " (data of /usr"},
-		{[]observe.Partition{root, tree}, "PARTUUID=" + dataID + " (data of /usr"},
-		{[]observe.Partition{data, root}, "PARTUUID=" + treeID + " (hash tree of /usr"},
-		{[]observe.Partition{data, tree}, "PARTUUID=" + rootID + " (root)"},
+	choice := plan.Choice{Selector: plan.Selector{Kind: plan.ByPartUUID, Value: rootID}, Taken: &root, Others: 1, Why: "on the disk of /usr"}
+	for want, usr := range map[string]plan.Parts{
+		"/usr on /dev/vdb1 with hash tree on /dev/vdb2, root on /dev/vdb3": {Data: &data, Hash: &tree},
+		"/usr on /dev/vdb1, root on /dev/vdb3":                             {Data: &data},
+		"/usr on the root, root on /dev/vdb3":                              {},
 	} {
-		if _, missing := f.selectDevices(c.partitions); !strings.HasPrefix(missing, c.missing) {
-			t.Errorf("%q, want %q", missing, c.missing)
+		f := newFailure(t)
+		if err := f.noteDevices(plan.Devices{Usr: usr, Root: plan.Parts{Data: &root}, Choices: []plan.Choice{choice}}); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(f.log.String(), want) {
+			t.Errorf("%q, want %q", f.log, want)
+		}
+		if len(f.report.Warnings) != 1 || f.report.Warnings[0] != "1 more partitions are PARTUUID="+rootID+"; taking /dev/vdb3: on the disk of /usr" {
+			t.Errorf("%q", f.report.Warnings)
 		}
 	}
-	all := []observe.Partition{decoy, data, tree, root}
-	found, missing := f.selectDevices(all)
-	if missing != "" || found.root.Name != "vdb3" || found.usrData.Name != "vdb1" || found.usrHash.Name != "vdb2" {
-		t.Errorf("%+v, %q", found, missing)
+	f := newFailure(t)
+	if err := f.noteDevices(plan.Devices{Root: plan.Parts{Data: &data, Hash: &tree}}); err != nil || !strings.Contains(f.log.String(), "/usr on the root, root on /dev/vdb1 with hash tree on /dev/vdb2\n") {
+		t.Errorf("%q, %v", f.log, err)
 	}
-	f.warnAmbiguous(all, found)
-	if len(f.report.Warnings) != 1 || f.report.Warnings[0] != "1 more partitions are PARTUUID="+rootID+"; taking /dev/vdb3" {
-		t.Errorf("%q", f.report.Warnings)
+}
+
+// TestSealedGuessesNothing: what nothing decided is taken in the full profile only.
+func TestSealedGuessesNothing(t *testing.T) {
+	root := testPartition(t, "vda", 3, rootID)
+	found := plan.Devices{Root: plan.Parts{Data: &root}, Choices: []plan.Choice{{Selector: plan.Selector{Kind: plan.ByPartUUID, Value: rootID}, Taken: &root, Others: 2}}}
+	for profile, refused := range map[string]bool{"sealed": true, "full": false} {
+		f := newFailure(t)
+		f.report.Profile = profile
+		err := f.noteDevices(found)
+		if (err != nil) != refused || refused && !strings.HasPrefix(err.Error(), "3 partitions are PARTUUID="+rootID+", and nothing tells") {
+			t.Errorf("%s: %v", profile, err)
+		}
+		if len(f.report.Warnings) != 1 || !strings.HasSuffix(f.report.Warnings[0], "taking /dev/vda3: the first one found") {
+			t.Errorf("%s: %q", profile, f.report.Warnings)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ const usrSettings = "/usr/lib/preroot.conf"
 
 // etcSettings returns what the rules for /etc work with: what the image says, else what the verified /usr says.
 func (b *boot) etcSettings(root *rootdir.Root) (plan.EtcRules, error) {
-	if b.plan.EtcRules.IsSet() || b.report.Usr == nil || b.report.Usr.RootHash == "" {
+	if b.plan.EtcRules.IsSet() || !b.plan.IsUsrVerified() {
 		return b.plan.EtcRules, nil
 	}
 	text, err := root.ReadFile(usrSettings)

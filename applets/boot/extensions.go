@@ -37,14 +37,14 @@ func (b *boot) mergeExtensions() (err error) {
 	defer root.Close()
 	m := merger{boot: b, root: root, settings: map[osrelease.Class]extension.Settings{}, inputs: map[osrelease.Class]plan.MergeInput{}}
 	for _, class := range []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext} {
-		if m.settings[class], err = extension.ReadSettings(root, class, extension.VerifiedSettings); err != nil {
+		if m.settings[class], err = extension.ReadSettings(root, class, b.plan.SettingsDirectories()); err != nil {
 			return err
 		}
 	}
 	// Read before anything covers the verified /usr.
 	certificates, noCertificates := b.readCertificates(root)
 	m.workspace, err = apply.NewWorkspace(workspace, apply.Environment{
-		Root: root, OpenDM: devmapper.Open, LoadModule: b.load,
+		Root: root, OpenDM: b.openMapperForImages, LoadModule: b.load,
 		Certificates: func() ([]*cms.Certificate, error) { return certificates, noCertificates },
 	})
 	if err != nil {
@@ -72,6 +72,14 @@ func (b *boot) mergeExtensions() (err error) {
 		return err
 	}
 	return m.identifyAgain(sysexts, confexts)
+}
+
+// openMapperForImages makes sure that dm-verity is there, which nobody needed before where root and /usr are without.
+func (b *boot) openMapperForImages() (*devmapper.Control, error) {
+	if err := b.load("dm_verity"); err != nil {
+		return nil, err
+	}
+	return devmapper.Open()
 }
 
 // readCertificates returns those of the image and of a verified /usr below root, or why none counts.
@@ -212,7 +220,7 @@ func (b *boot) warnSkipped(class osrelease.Class) {
 // warnSettings tells about files that do not count, as they are seen now: a
 // sysext or confext may bring some, and the real root will read them.
 func (m *merger) warnSettings(class osrelease.Class) {
-	seen, err := extension.ReadSettings(m.root, class, extension.VerifiedSettings)
+	seen, err := extension.ReadSettings(m.root, class, m.boot.plan.SettingsDirectories())
 	if err != nil {
 		m.warn("%v", err)
 		return

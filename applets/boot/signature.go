@@ -16,19 +16,19 @@ import (
 	"github.com/preroot/preroot/internal/trust"
 )
 
-// usrSigned is the signature of the root hash of /usr.
-type usrSigned struct {
+// volumeSigned is the signature of the root hash of a volume.
+type volumeSigned struct {
 	apply.Signed
 	// from says where it comes from, "" if there is none.
 	from string
 }
 
-// usrSignature gets the signature that somebody gave, which has to be there then, or else one that lies on
-// the disk of /usr.
-func (b *boot) usrSignature(found devices, root []byte) (usrSigned, error) {
-	usr := b.plan.Usr
-	s := usrSigned{Signed: apply.Signed{Policy: usr.Policy, Certificates: b.imageCertificates}}
-	source := usr.Options.Signature
+// volumeSignature gets the signature that somebody gave, which has to be there then, or else one that lies on
+// the disk of the volume.
+func (b *boot) volumeSignature(volume *plan.Volume, disk string, partitions []observe.Partition, root []byte) (volumeSigned, error) {
+	policy := b.plan.VolumePolicy(volume)
+	s := volumeSigned{Signed: apply.Signed{Policy: policy, Certificates: b.imageCertificates}}
+	source := volume.Options.Signature
 	var err error
 	switch {
 	case source.DER != nil:
@@ -38,20 +38,20 @@ func (b *boot) usrSignature(found devices, root []byte) (usrSigned, error) {
 		if s.DER, err = observe.ReadSignatureFile(source.Path); err != nil {
 			return s, fmt.Errorf("root-hash-signature=: %w\nthe file has to be in this image", err)
 		}
-	case usr.Policy == trust.PolicyVerity && !source.Given:
+	case policy == trust.PolicyVerity && !source.Given:
 		return s, nil
 	default:
-		s.DER, s.from, err = observe.FindVeritySignature(found.partitions, found.usrData.Disk, root)
+		s.DER, s.from, err = observe.FindVeritySignature(partitions, disk, root)
 		if err != nil && source.Given {
 			return s, err
 		}
 		if err != nil {
-			b.warn("look for the signature of /usr: %v", err)
+			b.warn("look for the signature of %s: %v", volume.Title(), err)
 		}
 	}
 	switch {
 	case source.Given && s.DER == nil:
-		return s, fmt.Errorf("root-hash-signature=auto, but no partition on the disk %s has a signature of this root hash", found.usrData.Disk)
+		return s, fmt.Errorf("root-hash-signature=auto, but no partition on the disk %s has a signature of this root hash", disk)
 	case source.Given:
 		s.Presence = trust.Given
 	case s.DER != nil:
@@ -61,18 +61,18 @@ func (b *boot) usrSignature(found devices, root []byte) (usrSigned, error) {
 }
 
 // logSignature says who vouches for the root hash, besides whoever wrote it on the command line.
-func (b *boot) logSignature(outcome apply.SignatureOutcome, from string) {
+func (b *boot) logSignature(volume *plan.Volume, outcome apply.SignatureOutcome, from string) {
 	switch outcome.State {
 	case plan.NoSignature:
 	case plan.SignatureUnaccepted:
-		b.log.Printf(bootlog.Info, "/usr is opened by its root hash alone, the signature from %s does not count: %s", from, outcome.Note)
+		b.log.Printf(bootlog.Info, "%s is opened by its root hash alone, the signature from %s does not count: %s", volume.Title(), from, outcome.Note)
 	default:
-		b.log.Printf(bootlog.Info, "/usr: signature from %s %s", from, outcome.State)
+		b.log.Printf(bootlog.Info, "%s: signature from %s %s", volume.Title(), from, outcome.State)
 	}
 }
 
 // explainRefusal says what the policy wants, and what to do.
-func explainRefusal(err error, policy trust.Policy, from string) error {
+func explainRefusal(err error, volume *plan.Volume, policy trust.Policy, from string) error {
 	refused, ok := errors.AsType[*apply.RefusedError](err)
 	if !ok {
 		return err
@@ -84,8 +84,8 @@ func explainRefusal(err error, policy trust.Policy, from string) error {
 	if from != "" {
 		from = " (signature from " + from + ")"
 	}
-	return fmt.Errorf("/usr is not opened: %s%s\n%s: sign the root hash with a key whose certificate is in /etc/verity.d of this image or in the kernel",
-		refused.Reason, from, why)
+	return fmt.Errorf("%s is not opened: %s%s\n%s: sign the root hash with a key whose certificate is in /etc/verity.d of this image or in the kernel",
+		volume.Title(), refused.Reason, from, why)
 }
 
 // imageCertificates returns those of the image, or why none counts.

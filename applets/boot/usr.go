@@ -1,122 +1,117 @@
 package boot
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"github.com/preroot/preroot/internal/apply"
-	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
-	"github.com/preroot/preroot/internal/devmapper"
-	"github.com/preroot/preroot/internal/hashtree"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/superblock"
 )
 
-// openUsr opens /usr with dm-verity, after its start was checked in user space:
-// from then on the kernel answers damage with a panic.
-func (b *boot) openUsr(found devices) error {
-	data, hash := found.usrData.Device, found.usrHash.Device
-	options := b.plan.Usr.Options
-	seen, err := observe.ReadVerity(data, hash, options.HashOffset, options.Bare)
-	if err != nil {
-		return err
-	}
-	var parity *blockdev.Device
-	if found.usrParity != nil {
-		parity = &found.usrParity.Device
-	}
-	verity, err := plan.PlanVerity(b.plan.Usr, seen, data, hash, parity)
-	if err != nil {
-		return err
-	}
-	samples, err := seen.CheckStart(verity.Table.RootHash, data, hash)
-	if err != nil {
-		return err
-	}
-	var damage error
-	if verity.Probe, damage, err = plan.ProbeVerity(&verity.Table.Options, samples, false); err != nil {
-		return explainMismatch(err, data.Node(), hash.Node())
-	}
-	if damage != nil {
-		b.warn("/usr on %s: %v; the kernel corrects it, or does not open it", data.Node(), damage)
-	}
-	signed, err := b.usrSignature(found, verity.Table.RootHash)
-	if err != nil {
-		return err
-	}
-	signed.Key = plan.SignatureKey(seen.Superblock, verity.Name)
-	if err := b.load("dm_verity"); err != nil {
-		return err
-	}
-	if b.plan.Usr.SealKeyring {
-		if err := b.sealKeyring(); err != nil {
-			return err
-		}
-	}
-	if b.dm, err = devmapper.Open(); err != nil {
-		return err
-	}
-	_, outcome, err := apply.OpenSigned(b.dm, verity, signed.Signed)
-	if err != nil {
-		return explainRefusal(err, b.plan.Usr.Policy, signed.from)
-	}
-	b.logSignature(outcome, signed.from)
-	b.record(func() {
-		b.report.Usr = &bootreport.Usr{
-			Data: data.Node(), Hash: hash.Node(), UUID: verity.UUID, RootHash: hex.EncodeToString(verity.Table.RootHash),
-			RootHashFrom: rootHashSource(b.words), Algorithm: verity.Table.Algorithm,
-			Signature: string(outcome.State), SignatureFrom: signed.from, SignatureNote: outcome.Note,
-		}
-	})
-	return nil
-}
-
-// explainMismatch adds the device to what the check of the hash tree found.
-func explainMismatch(err error, data, hash string) error {
-	var mismatch *hashtree.MismatchError
-	if !errors.As(err, &mismatch) {
-		return err
-	}
-	node := hash
-	if mismatch.Level < 0 {
-		node = data
-	}
-	advice := "the image is damaged or was changed: write it again, or boot the other one"
-	if mismatch.TopLevel {
-		advice = "usrhash= belongs to another image, or this one is damaged"
-	}
-	return fmt.Errorf("/usr on %s: %w\n%s", node, err, advice)
-}
-
 // mountRoot mounts the root, and /usr once, at its final place below it: a
 // second mount would have another mount id, and the real root would merge again.
 func (b *boot) mountRoot(found devices) error {
-	fsType, err := b.fileSystem(found.root.Node(), b.plan.Root.Type)
-	if err == nil {
-		err = b.plan.CheckRoot(found.root.Content)
+	node, how, volume := found.Root.Data.Node(), b.plan.Root, b.plan.RootVolume
+	if volume != nil {
+		node = volume.Node()
+	}
+	fsType, err := b.fileSystem(node, how.Type)
+	switch {
+	case err != nil:
+	case volume != nil:
+		// It is as the root hash says; nothing can be mended there.
+		how = how.WithoutReplay(fsType)
+	default:
+		err = b.plan.CheckRoot(found.Root.Data.Content)
 	}
 	if err != nil {
-		return fmt.Errorf("root %s: %w", found.root.Node(), err)
+		return fmt.Errorf("root %s: %w", node, err)
 	}
-	if err := apply.MountFileSystem(fsType, found.root.Node(), newRoot, b.plan.Root); err != nil {
+	if err := apply.MountFileSystem(fsType, node, newRoot, how); err != nil {
 		return fmt.Errorf("mount root: %w", err)
 	}
-	b.record(func() { b.report.Root = &bootreport.Root{Device: found.root.Node(), FileSystem: fsType} })
-
-	const usrDevice = "/dev/mapper/" + plan.UsrName
-	if fsType, err = b.fileSystem(usrDevice, b.plan.Usr.Mount.Type); err != nil {
-		return fmt.Errorf("/usr on %s: %w", usrDevice, err)
+	b.record(func() {
+		if b.report.Root == nil {
+			b.report.Root = &bootreport.Root{}
+		}
+		b.report.Root.Device, b.report.Root.FileSystem = node, fsType
+	})
+	if err := b.mountUsr(found); err != nil {
+		return err
 	}
-	if err := apply.MountFileSystem(fsType, usrDevice, newRoot+"/usr", b.plan.Usr.Mount); err != nil {
+	return apply.MoveEarly(newRoot)
+}
+
+// mountUsr mounts /usr, unless it lies on the root, and says whether anybody vouches for it.
+func (b *boot) mountUsr(found devices) error {
+	var node string
+	switch b.plan.Usr.Source {
+	case plan.UsrVerity:
+		node = b.plan.Usr.Volume.Node()
+	case plan.UsrDevice:
+		node = found.Usr.Data.Node()
+		if !b.plan.Usr.Mount.IsReadOnly() {
+			if err := b.plan.CheckRoot(found.Usr.Data.Content); err != nil {
+				return fmt.Errorf("/usr on %s: %w", node, err)
+			}
+		}
+	case plan.UsrInImage:
+		return b.mountSquashfs()
+	case plan.UsrOnRoot:
+		b.noteUsr("", "")
+		return nil
+	}
+	fsType, err := b.fileSystem(node, b.plan.Usr.Mount.Type)
+	if err != nil {
+		return fmt.Errorf("/usr on %s: %w", node, err)
+	}
+	if err := apply.MountFileSystem(fsType, node, newRoot+"/usr", b.plan.Usr.Mount.WithoutReplay(fsType)); err != nil {
 		return fmt.Errorf("mount /usr: %w", err)
 	}
-	b.record(func() { b.report.Usr.FileSystem = fsType })
-	b.log.Printf(bootlog.Info, "/usr is verified (%s)", fsType)
-	return apply.MoveEarly(newRoot)
+	b.noteUsr(node, fsType)
+	return nil
+}
+
+// mountSquashfs mounts the /usr that the initramfs brings. Its memory stays in use as long as the mount does.
+func (b *boot) mountSquashfs() error {
+	fsType := string(superblock.Squashfs)
+	for _, module := range []string{"loop", fsType} {
+		if err := b.load(module); err != nil {
+			return err
+		}
+	}
+	if err := apply.MountImage(fsType, plan.SquashfsFile, newRoot+"/usr"); err != nil {
+		return fmt.Errorf("mount /usr: %w", err)
+	}
+	b.noteUsr(plan.SquashfsFile, fsType)
+	return nil
+}
+
+// noteUsr puts into log and report what vouches for /usr.
+func (b *boot) noteUsr(node, fsType string) {
+	verified := b.plan.IsUsrVerified()
+	b.record(func() {
+		if b.report.Usr == nil {
+			b.report.Usr = &bootreport.Usr{Data: node}
+		}
+		b.report.Usr.Source, b.report.Usr.Verified, b.report.Usr.FileSystem = string(b.plan.Usr.Source), verified, fsType
+	})
+	switch {
+	case verified && fsType == "":
+		b.log.Printf(bootlog.Info, "/usr lies on the root, which is verified")
+	case b.plan.Usr.Source == plan.UsrInImage:
+		b.log.Printf(bootlog.Info, "/usr is %s of this initramfs", node)
+	case verified:
+		b.log.Printf(bootlog.Info, "/usr is verified (%s)", fsType)
+	case fsType == "":
+		b.warn("/usr lies on the root and is not verified: its settings and certificates do not count")
+	default:
+		b.warn("/usr on %s (%s) is not verified: its settings and certificates do not count", node, fsType)
+	}
 }
 
 // fileSystem returns what to mount a device as, and makes the kernel know it.

@@ -1,38 +1,37 @@
 package boot
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
-	"github.com/preroot/preroot/internal/hashtree"
 	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/superblock"
 )
 
-func TestExplainMismatch(t *testing.T) {
-	for name, c := range map[string]struct {
-		mismatch hashtree.MismatchError
-		want     []string
+// TestNoteUsr: what nobody vouches for is never called verified.
+func TestNoteUsr(t *testing.T) {
+	for want, c := range map[string]struct {
+		usr          plan.Usr
+		node, fsType string
+		verified     bool
 	}{
-		"top block":  {hashtree.MismatchError{Level: 2, TopLevel: true}, []string{"/usr on /dev/vda2: ", "usrhash= belongs to another image"}},
-		"hash block": {hashtree.MismatchError{Level: 0}, []string{"/usr on /dev/vda2: ", "write it again"}},
-		"data block": {hashtree.MismatchError{Level: -1}, []string{"/usr on /dev/vda1: ", "write it again"}},
+		"/usr is verified (erofs)":                  {plan.Usr{Source: plan.UsrVerity}, "/dev/mapper/usr", "erofs", true},
+		"/usr on /dev/vda3 (btrfs) is not verified": {plan.Usr{Source: plan.UsrDevice}, "/dev/vda3", "btrfs", false},
+		"/usr lies on the root and is not verified": {plan.Usr{Source: plan.UsrOnRoot}, "", "", false},
+		"/usr lies on the root, which is verified":  {plan.Usr{Source: plan.UsrOnRoot}, "", "", true},
 	} {
-		err := explainMismatch(&c.mismatch, "/dev/vda1", "/dev/vda2")
-		for _, want := range c.want {
-			if !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v, want %q", name, err, want)
-			}
+		f := newFailure(t)
+		f.plan = &plan.Boot{Usr: c.usr}
+		if c.verified && c.usr.Source == plan.UsrOnRoot {
+			f.plan.RootVolume = &plan.Volume{Name: plan.RootName}
 		}
-		var mismatch *hashtree.MismatchError
-		if !errors.As(err, &mismatch) {
-			t.Errorf("%s: the cause is lost", name)
+		f.noteUsr(c.node, c.fsType)
+		if !strings.Contains(f.log.String(), want) || c.verified == (len(f.report.Warnings) == 1) {
+			t.Errorf("%q, %q, want %q", f.log, f.report.Warnings, want)
 		}
-	}
-	other := errors.New("read: input/output error")
-	if err := explainMismatch(other, "a", "b"); err != other {
-		t.Error(err)
+		if u := f.report.Usr; u.Verified != c.verified || u.Source != string(c.usr.Source) || u.FileSystem != c.fsType || u.Data != c.node {
+			t.Errorf("%+v", u)
+		}
 	}
 }
 

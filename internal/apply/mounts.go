@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/preroot/preroot/internal/efivar"
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/plan"
 )
@@ -44,6 +45,20 @@ func MountAPI() error {
 		}
 	}
 	return nil
+}
+
+// HasEFI reports whether the machine was started by EFI.
+func HasEFI() bool {
+	_, err := os.Stat(efivar.FirmwareDirectory)
+	return err == nil
+}
+
+// MountEFIVariables mounts efivarfs with systemd's options, unless it is mounted.
+func MountEFIVariables() error {
+	if isMountPoint(efivar.Directory) {
+		return nil
+	}
+	return mountapi.Attach("efivarfs", "efivarfs", efivar.Directory, nil, mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
 }
 
 // isMountPoint compares device numbers; no file system here is bound into

@@ -10,6 +10,7 @@ import (
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/loopdev"
 	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/plan"
 )
 
 // MountSystemImage mounts the root and /usr of an image file or disk at a directory, read-only, to be looked at. Nothing of it is
@@ -45,6 +46,23 @@ func MountSystemImage(image, at, architecture string) error {
 		return fmt.Errorf("mount its usr: %w", err)
 	}
 	return nil
+}
+
+// MountImage mounts an image file of one file system at a directory, read-only. The file may be deleted then.
+func MountImage(fsType, image, at string) error {
+	file, err := os.Open(image)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	const sector = 512
+	loop, err := loopdev.Attach(file, 0, 0, sector)
+	if err != nil {
+		return err
+	}
+	// The mount keeps it.
+	defer loop.Close()
+	return MountFileSystem(fsType, loop.Path, at, plan.FileSystem{Attributes: mountapi.ReadOnly})
 }
 
 func mountPart(file *os.File, part ddi.Area, sectorSize int, at string) error {

@@ -48,7 +48,7 @@ var layers = []layer{
 	},
 	{
 		name:      "kernel, reading",
-		packages:  []string{"internal/blockdev", "internal/kernellog", "internal/rootdir", "internal/terminal", "internal/uevent"},
+		packages:  []string{"internal/blockdev", "internal/efivar", "internal/kernellog", "internal/rootdir", "internal/terminal", "internal/uevent"},
 		imports:   []string{"formats"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

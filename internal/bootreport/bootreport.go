@@ -97,17 +97,16 @@ type Device struct {
 	Others int `json:"others"`
 }
 
-// Usr is the verified /usr.
-type Usr struct {
+// Verity is a file system under dm-verity.
+type Verity struct {
 	Data     string `json:"data"`
 	Hash     string `json:"hash"`
 	RootHash string `json:"rootHash"`
 	// RootHashFrom says who gave the root hash; all trust begins there, or with the signature.
 	RootHashFrom string `json:"rootHashFrom"`
 	// Algorithm is the hash, in the kernel's words.
-	Algorithm  string `json:"algorithm"`
-	UUID       string `json:"uuid"`
-	FileSystem string `json:"fileSystem"`
+	Algorithm string `json:"algorithm"`
+	UUID      string `json:"uuid"`
 	// Signature says who has accepted the signature of the root hash, SignatureFrom where it was, and SignatureNote why
 	// it was not accepted.
 	Signature     string `json:"signature"`
@@ -115,10 +114,36 @@ type Usr struct {
 	SignatureNote string `json:"signatureNote,omitempty"`
 }
 
+// Usr is what /usr lies on. Without dm-verity there is at most Data of what Verity has, and nothing if it lies on the root.
+type Usr struct {
+	// Source is "verity", "device", "root" or "image"; empty if the boot ended before it was mounted.
+	Source string `json:"source,omitempty"`
+	// Verified says that something vouches for it.
+	Verified      bool   `json:"verified"`
+	Data          string `json:"data,omitempty"`
+	Hash          string `json:"hash,omitempty"`
+	RootHash      string `json:"rootHash,omitempty"`
+	RootHashFrom  string `json:"rootHashFrom,omitempty"`
+	Algorithm     string `json:"algorithm,omitempty"`
+	UUID          string `json:"uuid,omitempty"`
+	FileSystem    string `json:"fileSystem"`
+	Signature     string `json:"signature"`
+	SignatureFrom string `json:"signatureFrom,omitempty"`
+	SignatureNote string `json:"signatureNote,omitempty"`
+}
+
+// Set takes over what is known of dm-verity.
+func (u *Usr) Set(v Verity) {
+	u.Data, u.Hash, u.RootHash, u.RootHashFrom, u.Algorithm, u.UUID = v.Data, v.Hash, v.RootHash, v.RootHashFrom, v.Algorithm, v.UUID
+	u.Signature, u.SignatureFrom, u.SignatureNote = v.Signature, v.SignatureFrom, v.SignatureNote
+}
+
 // Root is the root file system.
 type Root struct {
 	Device     string `json:"device"`
 	FileSystem string `json:"fileSystem"`
+	// Verity is nil unless the root is under dm-verity.
+	Verity *Verity `json:"verity,omitempty"`
 }
 
 // Merge is the outcome for one class of extensions.

@@ -199,6 +199,10 @@ func full() *Report {
 	r.Failure = "no init"
 	r.Steps[0].UserMS, r.Steps[0].KernelMS = 1.5, 2
 	r.Usr.SignatureNote = "unknown key"
+	r.Root.Verity = &Verity{
+		Data: "/dev/vda4", Hash: "/dev/vda5", RootHash: "ab12", RootHashFrom: "roothash= on the kernel command line", Algorithm: "sha256",
+		UUID: "CRYPT-VERITY-1-root", Signature: "not accepted", SignatureFrom: "/dev/vda6", SignatureNote: "no key",
+	}
 	r.Rules = &Rules{
 		DryRun: true, Unmerged: true, Omitted: 3, Notes: []string{"a note"},
 		Actions: []RuleAction{{Rule: "R7", Do: "remove", Path: "/etc/x", Why: "as shipped", Error: "read-only"}},

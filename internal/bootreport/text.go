@@ -67,22 +67,13 @@ func (w *writer) head(r *Report) {
 // devices tells what root and /usr are, and why these.
 func (w *writer) devices(r *Report) {
 	if u := r.Usr; u != nil {
-		w.printf("/usr: %s with hash tree on %s (%s), verified\n", u.Data, u.Hash, u.FileSystem)
-		if u.RootHashFrom != "" {
-			w.wrap("  ", fmt.Sprintf("root hash (%s) from %s:", u.Algorithm, u.RootHashFrom))
-		}
-		w.wrap("    ", u.RootHash)
-		signature := u.Signature
-		if u.SignatureFrom != "" {
-			signature += ", from " + u.SignatureFrom
-		}
-		if signature != "" {
-			w.wrap("  ", "signature: "+signature)
-		}
-		w.wrap("  ", u.SignatureNote)
+		w.usr(u)
 	}
-	if r.Root != nil {
-		w.printf("/: %s (%s)\n", r.Root.Device, r.Root.FileSystem)
+	if root := r.Root; root != nil && root.Verity == nil {
+		w.printf("/: %s (%s)\n", root.Device, root.FileSystem)
+	} else if root != nil {
+		w.printf("/: %s with hash tree on %s (%s), verified\n", root.Verity.Data, root.Verity.Hash, root.FileSystem)
+		w.verity(*root.Verity)
 	}
 	for _, d := range r.Devices {
 		why := d.Selector + " (" + d.Reason + ")"
@@ -91,6 +82,40 @@ func (w *writer) devices(r *Report) {
 		}
 		w.item(fmt.Sprintf("  %s: %s:", d.Node, d.Use), why)
 	}
+}
+
+func (w *writer) usr(u *Usr) {
+	verified := "not verified"
+	if u.Verified {
+		verified = "verified"
+	}
+	switch {
+	case u.RootHash != "":
+		w.printf("/usr: %s with hash tree on %s (%s), %s\n", u.Data, u.Hash, u.FileSystem, verified)
+	case u.Data != "":
+		w.printf("/usr: %s (%s), %s\n", u.Data, u.FileSystem, verified)
+	default:
+		w.printf("/usr: on the root, %s\n", verified)
+	}
+	w.verity(Verity{
+		RootHash: u.RootHash, RootHashFrom: u.RootHashFrom, Algorithm: u.Algorithm,
+		Signature: u.Signature, SignatureFrom: u.SignatureFrom, SignatureNote: u.SignatureNote,
+	})
+}
+
+func (w *writer) verity(v Verity) {
+	if v.RootHashFrom != "" {
+		w.wrap("  ", fmt.Sprintf("root hash (%s) from %s:", v.Algorithm, v.RootHashFrom))
+	}
+	w.wrap("    ", v.RootHash)
+	signature := v.Signature
+	if v.SignatureFrom != "" {
+		signature += ", from " + v.SignatureFrom
+	}
+	if signature != "" {
+		w.wrap("  ", "signature: "+signature)
+	}
+	w.wrap("  ", v.SignatureNote)
 }
 
 // Widths of a step's name and of its bar, in columns.

@@ -153,3 +153,18 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestTextOfUsr: nobody must take one that is not verified for one that is.
+func TestTextOfUsr(t *testing.T) {
+	for want, r := range map[string]*Report{
+		"/usr: /dev/vda3 (btrfs), not verified\n": {Usr: &Usr{Data: "/dev/vda3", Source: "device", FileSystem: "btrfs"}},
+		"/usr: on the root, not verified\n":       {Usr: &Usr{Source: "root"}},
+		"/: /dev/vda1 with hash tree on /dev/vda2 (erofs), verified\n    ab12\n": {Root: &Root{
+			Device: "/dev/mapper/root", FileSystem: "erofs", Verity: &Verity{Data: "/dev/vda1", Hash: "/dev/vda2", RootHash: "ab12"},
+		}},
+	} {
+		if got := r.Text(); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func ReadSettings(root *rootdir.Root, class osrelease.Class, directories []strin
 			if entry, err := root.Resolve(path.Join(directory, unread)); err == nil {
 				entry.Close()
 				settings.Warnings = append(settings.Warnings,
-					path.Join(directory, unread)+" is not read: only /usr is verified")
+					path.Join(directory, unread)+" is not read: nobody has verified it")
 			}
 		}
 	}

@@ -1,8 +1,7 @@
 package plan
 
 import (
-	"encoding/hex"
-	"errors"
+	"cmp"
 	"fmt"
 	"path"
 	"strconv"
@@ -10,23 +9,24 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/preroot/preroot/internal/gpt"
 	"github.com/preroot/preroot/internal/kernelcmdline"
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/osrelease"
-	"github.com/preroot/preroot/internal/trust"
 )
 
 // DefaultTimeout bounds the wait for devices (rd.timeout= changes it).
 const DefaultTimeout = 300 * time.Second
 
-// UsrName is the device-mapper name of the verified /usr, which systemd expects.
-const UsrName = "usr"
-
 // Boot is what the command line and the image's settings ask for.
 type Boot struct {
-	Root FileSystem
-	Usr  Usr
+	// Root is the root file system. Its Device is not used with RootVolume, which is nil unless it is under dm-verity.
+	Root       FileSystem
+	RootVolume *Volume
+	Usr        Usr
+	// Verity says what has to stand behind root hashes.
+	Verity VeritySettings
+	BootSettings
+	HasSquashfs bool
 	// Init is the program to execute in the new root.
 	Init string
 	// Timeout bounds the wait for devices.
@@ -63,22 +63,6 @@ type FileSystem struct {
 // IsReadOnly reports whether it is to be mounted read-only.
 func (f *FileSystem) IsReadOnly() bool { return f.Attributes&mountapi.ReadOnly != 0 }
 
-// Usr is the verified /usr.
-type Usr struct {
-	// RootHash as given, lower case hex, checked for length with the superblock.
-	RootHash string
-	// Data and Hash are the two partitions.
-	Data, Hash Selector
-	// Options are those of systemd.verity_usr_options=.
-	Options UsrOptions
-	// Policy says what has to stand behind the root hash, SealKeyring what the kernel shall trust: see
-	// VeritySettings.
-	Policy      trust.Policy
-	SealKeyring bool
-	// Mount says how /dev/mapper/usr is mounted; its Device is not used.
-	Mount FileSystem
-}
-
 // Need is a module and the reason to load it.
 type Need struct{ Module, Reason string }
 
@@ -104,13 +88,15 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 	}
 	b := &Boot{
 		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh, EtcRules: settings.EtcRules,
-		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{},
+		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}, Verity: settings.Verity, BootSettings: settings.Boot, HasSquashfs: settings.HasSquashfs,
 	}
-	b.Usr.Policy, b.Usr.SealKeyring = settings.Verity.UsrPolicy, settings.Verity.SealKeyring
+	if err := b.planRoot(words); err != nil {
+		return nil, err
+	}
 	if err := b.planUsr(words); err != nil {
 		return nil, err
 	}
-	if err := b.planRoot(words); err != nil {
+	if err := cmp.Or(b.checkDiskless(words), checkVolatile(words)); err != nil {
 		return nil, err
 	}
 	if value, ok := words.Value("init"); ok {
@@ -142,155 +128,6 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 	return b, nil
 }
 
-func (b *Boot) planUsr(words kernelcmdline.CommandLine) error {
-	on := true
-	for _, key := range []string{"systemd.verity", "rd.systemd.verity"} {
-		value, err := words.Bool(key, true)
-		if err != nil {
-			b.Warnings = append(b.Warnings, err.Error())
-		}
-		on = on && value
-	}
-	text, ok := words.InitrdValue("usrhash")
-	if !ok || !on {
-		reason := "the kernel command line has no usrhash="
-		if ok {
-			reason = "the kernel command line switches dm-verity off (systemd.verity=)"
-		}
-		return &Refusal{Reason: reason, Advice: "preroot boots only a verified /usr: usrhash= names its root hash"}
-	}
-	hash, refusal := parseUsrHash(text)
-	if refusal != nil {
-		return refusal
-	}
-	b.Usr.RootHash = hex.EncodeToString(hash)
-	data, tree := gpt.GUID(hash[:16]), gpt.GUID(hash[len(hash)-16:])
-	b.Usr.Data = Selector{Kind: ByPartUUID, Value: data.String()}
-	b.Usr.Hash = Selector{Kind: ByPartUUID, Value: tree.String()}
-	for _, device := range []struct {
-		key      string
-		selector *Selector
-	}{{"systemd.verity_usr_data", &b.Usr.Data}, {"systemd.verity_usr_hash", &b.Usr.Hash}} {
-		if value, ok := words.InitrdValue(device.key); ok {
-			selector, err := ParseSelector(value)
-			if err != nil {
-				return &Refusal{Reason: device.key + "=" + shorten(value) + ": " + err.Error()}
-			}
-			*device.selector = selector
-		}
-	}
-	if err := b.planUsrOptions(words); err != nil {
-		return err
-	}
-	if value, ok := words.Value("mount.usr"); ok && value != "/dev/mapper/"+UsrName {
-		return &Refusal{
-			Reason: "mount.usr=" + shorten(value) + " is not the device that usrhash= opens",
-			Advice: "with usrhash= leave it out or write mount.usr=/dev/mapper/" + UsrName,
-		}
-	}
-	b.Usr.Mount.Type, _ = words.Value("mount.usrfstype")
-	if b.Usr.Mount.Type == "auto" {
-		b.Usr.Mount.Type = ""
-	}
-	flags, _ := words.Value("mount.usrflags")
-	b.Usr.Mount.Options, b.Usr.Mount.Attributes = mountapi.ParseOptions(flags)
-	// The device is read-only, whatever the flags say.
-	b.Usr.Mount.Attributes |= mountapi.ReadOnly
-	return nil
-}
-
-// planUsrOptions reads the options of /usr. Like systemd it takes the last list alone.
-func (b *Boot) planUsrOptions(words kernelcmdline.CommandLine) error {
-	const key = "systemd.verity_usr_options"
-	text, _ := words.InitrdValue(key)
-	options, warnings, err := parseUsrOptions(text)
-	if err != nil {
-		return &Refusal{
-			Reason: "in " + key + "= " + err.Error(),
-			Advice: "the words are those of veritytab(5); what is not understood must not weaken what was meant",
-		}
-	}
-	b.Usr.Options = options
-	for _, warning := range warnings {
-		b.Warnings = append(b.Warnings, key+"=: "+warning)
-	}
-	return nil
-}
-
-// parseUsrHash reads the root hash. Its length is judged first: a digit that got
-// lost is the likeliest slip.
-func parseUsrHash(text string) ([]byte, *Refusal) {
-	const shortest = 32 // two partition UUIDs, and no digest in use is shorter
-	if len(text) < 2*shortest {
-		return nil, &Refusal{
-			Reason: fmt.Sprintf("usrhash= is too short: %d hex digits, at least %d are needed", len(text), 2*shortest),
-			Advice: "give the whole root hash, as veritysetup or systemd-repart printed it",
-		}
-	}
-	hash, err := hex.DecodeString(text)
-	if errors.Is(err, hex.ErrLength) {
-		return nil, &Refusal{
-			Reason: fmt.Sprintf("usrhash= has %d hex digits, which is no whole number of bytes", len(text)),
-			Advice: "give the whole root hash, as veritysetup or systemd-repart printed it",
-		}
-	}
-	if err != nil {
-		return nil, &Refusal{
-			Reason: "usrhash=" + shorten(text) + " is not hexadecimal: " + describeHexError(err),
-			Advice: "give the root hash in hex digits, two a byte",
-		}
-	}
-	return hash, nil
-}
-
-func describeHexError(err error) string {
-	var bad hex.InvalidByteError
-	if errors.As(err, &bad) {
-		return fmt.Sprintf("%q is no hex digit", string(rune(bad)))
-	}
-	return err.Error()
-}
-
-func (b *Boot) planRoot(words kernelcmdline.CommandLine) error {
-	// As systemd-gpt-auto-generator(8) has it, on the disk of /usr only.
-	text, ok := words.Value("root")
-	if !ok || text == "gpt-auto" || text == "gpt-auto-force" {
-		automatic, err := words.Bool("systemd.gpt_auto", true)
-		if err != nil {
-			b.Warnings = append(b.Warnings, err.Error())
-		}
-		if here, err := words.Bool("rd.systemd.gpt_auto", true); !automatic || err == nil && !here {
-			return &Refusal{
-				Reason: "the kernel command line names no root=, and switches the search for it off",
-				Advice: "name the writable root, e.g. root=PARTUUID=...",
-			}
-		}
-		b.Root.Device = Selector{Kind: Automatic}
-	} else {
-		var err error
-		if b.Root.Device, err = ParseSelector(text); err != nil {
-			return &Refusal{Reason: "root=" + shorten(text) + ": " + err.Error()}
-		}
-	}
-	b.Root.Type, _ = words.Value("rootfstype")
-	if b.Root.Type == "auto" {
-		b.Root.Type = ""
-	}
-	flags, _ := words.Value("rootflags")
-	// ro and rw count in their order; rootflags= is appended after them.
-	mode := "ro"
-	for _, word := range words.Words() {
-		if !word.HasValue && (word.Key == "ro" || word.Key == "rw") {
-			mode = word.Key
-		}
-	}
-	b.Root.Options, b.Root.Attributes = mountapi.ParseOptions(mode + "," + flags)
-	if b.Root.IsReadOnly() {
-		b.Warnings = append(b.Warnings, "the root is mounted read-only (no rw on the kernel command line): nothing merged takes writes")
-	}
-	return nil
-}
-
 // planTimeout takes rd.timeout= in seconds; 0 (dracut: for ever) and what is no
 // number leave the default, since the boot must end.
 func (b *Boot) planTimeout(words kernelcmdline.CommandLine) {
@@ -313,7 +150,12 @@ func (b *Boot) planTimeout(words kernelcmdline.CommandLine) {
 
 // planModules lists what is certain before any device was seen.
 func (b *Boot) planModules() {
-	b.Modules = append(b.Modules, Need{"dm_verity", "usrhash="})
+	for _, volume := range b.Volumes() {
+		b.Modules = append(b.Modules, Need{"dm_verity", volume.HashWord})
+	}
+	if b.Usr.Source == UsrInImage {
+		b.Modules = append(b.Modules, Need{"loop", SquashfsFile}, Need{"squashfs", SquashfsFile})
+	}
 	for _, class := range classes {
 		if names := b.Required[class]; len(names) > 0 {
 			reason := fmt.Sprintf("preroot.conf requires the %s %s", class, names[0])
@@ -321,7 +163,7 @@ func (b *Boot) planModules() {
 			break
 		}
 	}
-	if b.Usr.Mount.Type != "" {
+	if b.Usr.Mount.Type != "" && (b.Usr.Source == UsrVerity || b.Usr.Source == UsrDevice) {
 		b.Modules = append(b.Modules, Need{b.Usr.Mount.Type, "mount.usrfstype="})
 	}
 	if b.Root.Type != "" {

@@ -33,12 +33,12 @@ func planLine(t *testing.T, line string) *Boot {
 func TestPlanBootOfTheUsualLine(t *testing.T) {
 	b := planLine(t, "root=PARTUUID="+strings.ToUpper(testRoot)+" rootfstype=ext4 rootflags=rw rw "+
 		"mount.usr=/dev/mapper/usr mount.usrfstype=erofs mount.usrflags=ro usrhash="+strings.ToUpper(testHash))
-	if b.Usr.RootHash != testHash {
-		t.Errorf("root hash %s", b.Usr.RootHash)
+	if b.Usr.Volume.RootHash != testHash {
+		t.Errorf("root hash %s", b.Usr.Volume.RootHash)
 	}
 	for _, c := range []struct{ got, want any }{
-		{b.Usr.Data, Selector{ByPartUUID, testData}},
-		{b.Usr.Hash, Selector{ByPartUUID, testTree}},
+		{b.Usr.Volume.Data, Selector{ByPartUUID, testData}},
+		{b.Usr.Volume.Hash, Selector{ByPartUUID, testTree}},
 		{b.Root.Device, Selector{ByPartUUID, testRoot}},
 		{b.Usr.Mount.Type, "erofs"},
 		{b.Root.Type, "ext4"},
@@ -62,9 +62,8 @@ func TestPlanBootOfTheUsualLine(t *testing.T) {
 func TestPlanBootRefuses(t *testing.T) {
 	const root, rootAndHash = "root=PARTUUID=" + testRoot + " rw ", wholeLine
 	for name, c := range map[string]struct{ line, want string }{
-		"nothing at all":           {"", "no usrhash="},
-		"no usrhash":               {root, "no usrhash="},
-		"usrhash without value":    {root + "usrhash", "no usrhash="},
+		"usrhash without value":    {root + "usrhash", "has usrhash without a value"},
+		"rd.usrhash without value": {root + "rd.usrhash", "has usrhash without a value"},
 		"empty usrhash":            {root + "usrhash=", "too short: 0 hex digits, at least 64"},
 		"short usrhash":            {root + "usrhash=" + testHash[:62], "too short: 62 hex digits"},
 		"a digit of usrhash lost":  {root + "usrhash=" + testHash[:63], "too short: 63 hex digits"},
@@ -73,16 +72,28 @@ func TestPlanBootRefuses(t *testing.T) {
 		"usrhash not hex":          {root + "usrhash=g" + testHash[1:], `is not hexadecimal: "g" is no hex digit`},
 		"usrhash with a space":     {root + `usrhash=" ` + testHash[1:] + `"`, `is not hexadecimal: " " is no hex digit`},
 		"the last usrhash counts":  {rootAndHash + " usrhash=00", "too short"},
-		"verity off":               {rootAndHash + " systemd.verity=0", "switches dm-verity off"},
+		"verity off":               {rootAndHash + " systemd.verity=0", "has usrhash=, and switches dm-verity off"},
 		"verity off in the initrd": {rootAndHash + " rd.systemd.verity=no", "switches dm-verity off"},
 		"no root to be searched":   {"rw usrhash=" + testHash + " systemd.gpt_auto=0", "switches the search for it off"},
 		"nor in the initrd":        {wholeLine + " root=gpt-auto rd.systemd.gpt_auto=no", "switches the search for it off"},
-		"root=tmpfs":               {wholeLine + " root=tmpfs", "root=tmpfs: "},
+		"root=tmpfs":               {wholeLine + " root=tmpfs", "root=tmpfs asks for a file system in memory"},
+		"root=off":                 {wholeLine + " root=off", "root=off asks for no file system at all"},
+		"root=dissect":             {wholeLine + " root=dissect", "root=dissect asks for a disk image"},
+		"root=bind":                {wholeLine + " root=bind:/run/x", "root=bind:/run/x asks for a directory"},
+		"root=fstab":               {wholeLine + " root=fstab", "root=fstab asks for what an fstab"},
+		"volatile":                 {wholeLine + " systemd.volatile=yes", "systemd.volatile=yes asks for a root that forgets"},
+		"volatile alone":           {wholeLine + " systemd.volatile", "systemd.volatile= asks for a root that forgets"},
+		"volatile state":           {wholeLine + " systemd.volatile=state", "systemd.volatile=state asks"},
+		"volatile overlay":         {wholeLine + " systemd.volatile=no systemd.volatile=overlay", "systemd.volatile=overlay asks"},
+		"diskless Flatcar":         {"verity.usr=LABEL=x verity.usrhash=" + testHash, "there is verity.usr= and no root=: that asks for a diskless system"},
+		"diskless without verity":  {"mount.usr=LABEL=x", "there is mount.usr= and no root=: that asks for a diskless system"},
+		"how to mount what":        {root + "mount.usrflags=ro", "how to mount /usr, and not what"},
+		"which type of what":       {root + "mount.usrfstype=btrfs", "how to mount /usr, and not what"},
 		"root by an empty UUID":    {wholeLine + " root=UUID=", "root=UUID=: the UUID is empty"},
 		"root by id":               {wholeLine + " root=/dev/disk/by-id/x", "preroot finds devices by"},
 		"root by an MBR's id":      {wholeLine + " root=PARTUUID=12345678-01", "root=PARTUUID=12345678-01: "},
 		"root by an empty label":   {wholeLine + " root=PARTLABEL=", "the label is empty"},
-		"root on device mapper":    {wholeLine + " root=/dev/mapper/root", "preroot finds devices by"},
+		"root on device mapper":    {wholeLine + " root=/dev/mapper/other", "preroot finds devices by"},
 		"a forced check":           {wholeLine + " fsck.mode=force", "preroot has no fsck"},
 		"another mount.usr":        {wholeLine + " mount.usr=PARTUUID=" + testData, "... is not the device that usrhash= opens"},
 		"empty mount.usr":          {wholeLine + " mount.usr=", "mount.usr= is not the device"},
@@ -103,9 +114,7 @@ func TestPlanBootRefuses(t *testing.T) {
 
 func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
 	for _, word := range []string{
-		"roothash=" + testHash, "verity.usr=PARTUUID=x", "verity.usrhash=x", "usr=PARTUUID=x", "systemd.volatile=yes",
-		"systemd.verity_root_data=x", "systemd.verity_root_hash=x",
-		"systemd.verity_root_options=x", "resume=/dev/vda3", "rd.luks.uuid=x", "rd.luks.name=x", "luks.uuid=x", "luks.name=x",
+		"resume=/dev/vda3", "rd.luks.uuid=x", "rd.luks.name=x", "luks.uuid=x", "luks.name=x",
 		"rd.md.uuid=x", "rd.lvm.lv=x", "rd.lvm.vg=x", "netroot=x", "nfsroot=x", "flatcar.first_boot=detected",
 		"coreos.first_boot=1", "ignition.firstboot", "rd.break", "rd.break=pre-mount", "rd.systemd.unit=rescue.target",
 		"rd.unheard_of", "rd.unheard_of=0", "rd.luks=1", "rd.luks", "rd.md=maybe", "rd.systemd.debug_shell=ttyS0", "rd.udevx", "rd.driver.post=x",
@@ -121,6 +130,8 @@ func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
 	}
 	// Behind "--" a word is for init, and one that only starts alike is another.
 	planLine(t, wholeLine+" usrfoo=1 noresume -- rd.break resume=x")
+	planLine(t, wholeLine+" systemd.volatile=overlay systemd.volatile=no")
+	planLine(t, "root=gpt-auto rw verity.usr=LABEL=x verity.usrhash="+testHash)
 	// What is switched off, honoured, or about something else.
 	planLine(t, wholeLine+" rd.luks=0 rd.md=no rd.lvm=off rd.auto=0 rd.systemd.debug-shell=0 rd.udev.log_level=debug rd.shell=0 rd.emergency=reboot"+
 		" rd.systemd.log_level=debug rd.systemd.show_status=auto rd.vconsole.keymap=de rd.timeout=3 rd.info rd.systemd.verity=1")
@@ -196,7 +207,7 @@ func TestPlanBootUsrIsAlwaysReadOnly(t *testing.T) {
 
 func TestPlanBootNamedVerityDevices(t *testing.T) {
 	b := planLine(t, wholeLine+" systemd.verity_usr_data=/dev/vdb systemd.verity-usr-hash=PARTLABEL=tree")
-	if b.Usr.Data != (Selector{ByPath, "/dev/vdb"}) || b.Usr.Hash != (Selector{ByPartLabel, "tree"}) || b.Usr.RootHash != testHash {
+	if b.Usr.Volume.Data != (Selector{ByPath, "/dev/vdb"}) || b.Usr.Volume.Hash != (Selector{ByPartLabel, "tree"}) || b.Usr.Volume.RootHash != testHash {
 		t.Errorf("%+v", b.Usr)
 	}
 }
@@ -204,8 +215,8 @@ func TestPlanBootNamedVerityDevices(t *testing.T) {
 func TestPlanBootLongRootHash(t *testing.T) {
 	long := strings.Repeat("ab", 16) + strings.Repeat("00", 32) + strings.Repeat("cd", 16)
 	b := planLine(t, "root=/dev/vda2 rw usrhash="+long)
-	if b.Usr.RootHash != long || b.Usr.Data.Value != "abababab-abab-abab-abab-abababababab" ||
-		b.Usr.Hash.Value != "cdcdcdcd-cdcd-cdcd-cdcd-cdcdcdcdcdcd" {
+	if b.Usr.Volume.RootHash != long || b.Usr.Volume.Data.Value != "abababab-abab-abab-abab-abababababab" ||
+		b.Usr.Volume.Hash.Value != "cdcdcdcd-cdcd-cdcd-cdcd-cdcdcdcdcdcd" {
 		t.Errorf("%+v", b.Usr)
 	}
 }
@@ -309,6 +320,9 @@ func FuzzPlanBoot(f *testing.F) {
 	f.Add(wholeLine)
 	f.Add("root=/dev/vda2 rootflags=rw,x=\"a,b\" usrhash=" + testHash + " rd.timeout=5s mount.usrflags=,,")
 	f.Add(`root="PARTLABEL=a b" rw usrhash=` + testHash + testHash + " systemd.verity_usr_hash=/dev/disk/by-partlabel/\\x20")
+	f.Add("mount.usr=/dev/mapper/usr verity.usr=PARTUUID=" + testData + " rootflags=rw mount.usrflags=ro root=LABEL=ROOT verity.usrhash=" + testHash)
+	f.Add("root=LABEL=ROOT usr=LABEL=x usrflags=rw,rescue=all verity.usr=LABEL=x usrfstype=btrfs mount.usr=off verity.usrhash")
+	f.Add("roothash=" + testHash + " systemd.verity_root_options=hash-offset=4K root=/dev/mapper/root rw")
 	f.Fuzz(func(t *testing.T, line string) {
 		b, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
 		if err != nil {
@@ -318,13 +332,38 @@ func FuzzPlanBoot(f *testing.F) {
 			}
 			return
 		}
-		if b.Usr.Mount.Attributes&mountapi.ReadOnly == 0 {
-			t.Errorf("/usr has the mode %#x", b.Usr.Mount.Attributes)
+		if (b.Usr.Volume != nil) != (b.Usr.Source == UsrVerity) || (b.Usr.Mount.Device != Selector{}) != (b.Usr.Source == UsrDevice) {
+			t.Errorf("%+v", b.Usr)
 		}
-		if len(b.Usr.RootHash) < 64 || !strings.HasPrefix(b.Init, "/") || b.Timeout <= 0 || b.Timeout > 24*time.Hour {
+		// What has a root hash is never mounted without.
+		words := kernelcmdline.Parse(line)
+		for _, key := range []string{"usrhash", "verity.usrhash"} {
+			if words.Has(key) && b.Usr.Source != UsrVerity {
+				t.Errorf("%s, and /usr is %+v", key, b.Usr)
+			}
+		}
+		selectors := []Selector{b.Root.Device}
+		if v := b.RootVolume; v != nil {
+			selectors = []Selector{v.Data, v.Hash}
+			if b.Root.Device != (Selector{}) || !b.Root.IsReadOnly() {
+				t.Errorf("%+v", b.Root)
+			}
+		} else if words.Has("roothash") {
+			t.Errorf("roothash, and the root is %+v", b.Root)
+		}
+		switch b.Usr.Source {
+		case UsrVerity:
+			if len(b.Usr.Volume.RootHash) < 64 || b.Usr.Mount.Attributes&mountapi.ReadOnly == 0 {
+				t.Errorf("%+v", b.Usr)
+			}
+			selectors = append(selectors, b.Usr.Volume.Data, b.Usr.Volume.Hash)
+		case UsrDevice:
+			selectors = append(selectors, b.Usr.Mount.Device)
+		}
+		if !strings.HasPrefix(b.Init, "/") || b.Timeout <= 0 || b.Timeout > 24*time.Hour {
 			t.Errorf("%+v", b)
 		}
-		for _, s := range []Selector{b.Root.Device, b.Usr.Data, b.Usr.Hash} {
+		for _, s := range selectors {
 			if s.Value == "" && s.Kind != Automatic {
 				t.Errorf("empty selector in %+v", b)
 			}

@@ -139,6 +139,17 @@ func (s Selector) Find(partitions []observe.Partition, prefer string) (found *ob
 	return found, others
 }
 
+// isSingleOn reports whether it names one partition of a disk, and no more.
+func (s Selector) isSingleOn(partitions []observe.Partition, disk string) bool {
+	count := 0
+	for i := range partitions {
+		if partitions[i].Disk == disk && s.names(&partitions[i]) {
+			count++
+		}
+	}
+	return count == 1
+}
+
 func (s Selector) names(p *observe.Partition) bool {
 	switch s.Kind {
 	case ByPartUUID:

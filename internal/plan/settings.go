@@ -22,6 +22,9 @@ type Settings struct {
 	EtcRules EtcRules
 	// BootRefresh says what the first start of systemd's service of a class does.
 	BootRefresh map[osrelease.Class]BootRefresh
+	Boot        BootSettings
+	// HasSquashfs says that the image has SquashfsFile; it stands in no file.
+	HasSquashfs bool
 }
 
 // FlagChange is what to change of the flags of a mount.
@@ -44,6 +47,8 @@ type FlagChange struct {
 //	[Verity]
 //	UsrPolicy=signed|verity|any
 //	SealKeyring=BOOL
+//	[Boot]
+//	TpmPhases=refuse|ignore
 //
 // Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd. Of [EtcRules], see parseEtcRules.
 func ParseSettings(text []byte) (Settings, error) {
@@ -58,6 +63,12 @@ func ParseSettings(text []byte) (Settings, error) {
 	for _, section := range file.Sections() {
 		if section == veritySection {
 			if err := settings.Verity.read(file); err != nil {
+				return settings, fmt.Errorf("read preroot.conf: %w", err)
+			}
+			continue
+		}
+		if section == bootSection {
+			if err := settings.Boot.read(file); err != nil {
 				return settings, fmt.Errorf("read preroot.conf: %w", err)
 			}
 			continue

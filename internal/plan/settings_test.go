@@ -42,7 +42,7 @@ func TestParseSettings(t *testing.T) {
 func TestParseSettingsRefusesWhatIsNotUnderstood(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown section":        {"[Confext]\nRequire=a\n", "unknown section [Confext]"},
-		"unknown empty section":  {"[ConfExt]\nRequire=a\n[Boot]\n", "unknown section [Boot]"},
+		"unknown empty section":  {"[ConfExt]\nRequire=a\n[Start]\n", "unknown section [Start]"},
 		"unknown key":            {"[ConfExt]\nRequires=a\n", "unknown setting Requires= in [ConfExt]"},
 		"key in another case":    {"[ConfExt]\nrequire=a\n", "unknown setting require= in [ConfExt]"},
 		"known key, then not":    {"[SysExt]\nRequire=a\nMutable=yes\n", "unknown setting Mutable= in [SysExt]"},

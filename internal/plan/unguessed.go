@@ -13,8 +13,7 @@ import (
 // unsupported words change what root or /usr is, or demand what only a larger
 // initrd can do; to pass them over would boot something else than asked for.
 var unsupported = []string{
-	"roothash", "verity.usr", "verity.usrhash", "usr", "systemd.volatile",
-	"systemd.verity_root_data", "systemd.verity_root_hash", "systemd.verity_root_options", "resume",
+	"resume",
 	"luks.uuid", "luks.name", "netroot", "nfsroot",
 	"flatcar.first_boot", "coreos.first_boot", "ignition.firstboot",
 }
@@ -23,6 +22,7 @@ var unsupported = []string{
 // /usr are nor what is asked of an initrd besides, or that are honoured. A name ending in "." stands for all that begin so.
 var harmlessRD = []string{
 	"rd.usrhash", "rd.systemd.verity_usr_data", "rd.systemd.verity_usr_hash", "rd.systemd.verity_usr_options",
+	"rd.roothash", "rd.systemd.verity_root_data", "rd.systemd.verity_root_hash", "rd.systemd.verity_root_options",
 	"rd.timeout", "rd.earlytimeout", "rd.retry", "rd.systemd.verity", "rd.systemd.confext", "rd.systemd.sysext", "rd.veritytab",
 	"rd.shell", "rd.emergency", "rd.earlytrace", "rd.debug", "rd.info", "rd.quiet", "rd.memdebug", "rd.plymouth", "rd.hostonly",
 	"rd.udev.", "rd.vconsole.", "rd.locale.", "rd.systemd.log_", "rd.systemd.show_status", "rd.systemd.journald.",

@@ -23,24 +23,24 @@ type Verity struct {
 	AcceptExisting bool
 }
 
-// bootOptions are the words for /usr: what does not verify, or cannot be read,
-// ends the machine, since nothing can go on without /usr. Both are known to
+// bootOptions are the words for the root and /usr: what does not verify, or cannot be read,
+// ends the machine, since nothing can go on without them. Both are known to
 // every kernel from 6.12 on and are never dropped.
 var bootOptions = veritytable.Options{OnCorruption: veritytable.Panic, OnError: veritytable.Panic}
 
-// PlanVerity makes the device of /usr; parity is the device of usr.Options.FEC, nil without one. An error says
+// PlanVerity makes the device of a volume; parity is the device of volume.Options.FEC, nil without one. An error says
 // that what the command line says does not fit the tree that was found.
-func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device, parity *blockdev.Device) (*Verity, error) {
-	root, err := veritytable.ParseRootHash(usr.RootHash, v.Superblock.Algorithm)
+func PlanVerity(volume *Volume, v *observe.Verity, data, hash blockdev.Device, parity *blockdev.Device) (*Verity, error) {
+	root, err := veritytable.ParseRootHash(volume.RootHash, v.Superblock.Algorithm)
 	if err != nil {
-		return nil, fmt.Errorf("usrhash=: %w", err)
+		return nil, fmt.Errorf("%s: %w", volume.HashWord, err)
 	}
 	r := VerityRequest{
-		Name: UsrName, Superblock: v.Superblock, HashOffset: v.HashOffset, RootHash: root, Options: usr.Options.Table, DataSize: data.Size,
+		Name: volume.Name, Superblock: v.Superblock, HashOffset: v.HashOffset, RootHash: root, Options: volume.Options.Table, DataSize: data.Size,
 	}
-	if usr.Options.FEC != nil {
-		if r.FEC, err = planParity(usr.Options.FEC, v, hash, *parity); err != nil {
-			return nil, fmt.Errorf("error correction of /usr on %s: %w", parity.Node(), err)
+	if volume.Options.FEC != nil {
+		if r.FEC, err = planParity(volume.Options.FEC, v, hash, *parity); err != nil {
+			return nil, fmt.Errorf("error correction of %s on %s: %w", volume.Title(), parity.Node(), err)
 		}
 	}
 	planned, err := PlanVerityOpen(r)
@@ -56,7 +56,7 @@ func PlanVerity(usr Usr, v *observe.Verity, data, hash blockdev.Device, parity *
 }
 
 // planParity finds out which blocks the parity covers: see fec.Compute.
-func planParity(wanted *UsrFEC, v *observe.Verity, hash, parity blockdev.Device) (*fec.Layout, error) {
+func planParity(wanted *VolumeFEC, v *observe.Verity, hash, parity blockdev.Device) (*fec.Layout, error) {
 	end := hash.Size
 	if parity.Number == hash.Number {
 		end = min(end, wanted.Offset)

@@ -25,7 +25,7 @@ func TestPlanVerity(t *testing.T) {
 	}
 	seen := &observe.Verity{Superblock: s, Geometry: geometry}
 	data, hash := blockdev.Device{Number: "254:1", Size: 8 * 4096}, blockdev.Device{Number: "254:2", Size: 1 << 20}
-	v, err := PlanVerity(planLine(t, wholeLine).Usr, seen, data, hash, nil)
+	v, err := PlanVerity(planLine(t, wholeLine).Usr.Volume, seen, data, hash, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestPlanVerity(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	for _, rootHash := range []string{testHash + testHash, "", strings.Repeat("zz", 32)} {
-		if _, err := PlanVerity(Usr{RootHash: rootHash}, seen, data, hash, nil); err == nil || !strings.HasPrefix(err.Error(), "usrhash=: ") {
+		if _, err := PlanVerity(&Volume{RootHash: rootHash, HashWord: "usrhash="}, seen, data, hash, nil); err == nil || !strings.HasPrefix(err.Error(), "usrhash=: ") {
 			t.Errorf("%q: %v", rootHash, err)
 		}
 	}
@@ -53,7 +53,7 @@ func TestPlanVerityOptions(t *testing.T) {
 		"use-tasklets,panic-on-corruption,check-at-most-once,ignore-zero-blocks": "5 panic_on_corruption panic_on_error ignore_zero_blocks check_at_most_once try_verify_in_tasklet",
 		"fec-device=PARTLABEL=fec,fec-roots=4,fec-offset=8192":                   "10 panic_on_corruption panic_on_error use_fec_from_device 254:3 fec_start 2 fec_blocks 263 fec_roots 4",
 	} {
-		usr := planLine(t, wholeLine+" systemd.verity_usr_options="+options).Usr
+		usr := planLine(t, wholeLine+" systemd.verity_usr_options="+options).Usr.Volume
 		s := veritySuperblock("sha256")
 		geometry, err := s.Geometry(usr.Options.HashOffset)
 		if err != nil {
@@ -67,7 +67,7 @@ func TestPlanVerityOptions(t *testing.T) {
 			t.Errorf("%s: %s", options, got)
 		}
 	}
-	usr := planLine(t, wholeLine+" systemd.verity_usr_options=fec-device=PARTLABEL=fec,fec-offset=512").Usr
+	usr := planLine(t, wholeLine+" systemd.verity_usr_options=fec-device=PARTLABEL=fec,fec-offset=512").Usr.Volume
 	s := veritySuperblock("sha256")
 	geometry, err := s.Geometry(0)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
-// UsrOptions are those of systemd.verity_usr_options= on the kernel command line, in the words of veritytab(5).
-type UsrOptions struct {
+// VolumeOptions are those of systemd.verity_usr_options= or systemd.verity_root_options= on the kernel command line, in the words of veritytab(5).
+type VolumeOptions struct {
 	// HashOffset is where the superblock, or a bare tree, starts on the hash device, in bytes.
 	HashOffset int64
 	// Bare describes a tree without superblock, nil if there is one. No data blocks stand for as many as
@@ -24,12 +24,12 @@ type UsrOptions struct {
 	// Table are the options for the kernel, without those of error correction and signature.
 	Table veritytable.Options
 	// FEC is the error correction, nil for none.
-	FEC       *UsrFEC
+	FEC       *VolumeFEC
 	Signature SignatureSource
 }
 
-// UsrFEC is where the parity of /usr lies.
-type UsrFEC struct {
+// VolumeFEC is where the parity of a volume lies.
+type VolumeFEC struct {
 	Device Selector
 	Offset int64 // bytes
 	Roots  uint32
@@ -45,23 +45,23 @@ type SignatureSource struct {
 	DER  []byte
 }
 
-// usrWords collects the words of a list, which are looked at together at its end.
-type usrWords struct {
-	options  UsrOptions
+// volumeWords collects the words of a list, which are looked at together at its end.
+type volumeWords struct {
+	options  VolumeOptions
 	bare     veritytable.Superblock
 	tree     []string // the words that describe a tree
-	fec      UsrFEC
+	fec      VolumeFEC
 	fecWord  string // one of the words about error correction
 	warnings []string
 }
 
-// parseUsrOptions reads the list. A word that is not known is an error, though systemd only warns about it: a
+// parseVolumeOptions reads the list. A word that is not known is an error, though systemd only warns about it: a
 // mistyped one must not weaken what was asked for. Warnings are for words that have no effect, or weaken.
-func parseUsrOptions(text string) (UsrOptions, []string, error) {
-	w := usrWords{
-		options: UsrOptions{Table: bootOptions},
+func parseVolumeOptions(text string) (VolumeOptions, []string, error) {
+	w := volumeWords{
+		options: VolumeOptions{Table: bootOptions},
 		bare:    veritytable.Superblock{HashType: 1, Algorithm: "sha256", DataBlockSize: 4096, HashBlockSize: 4096},
-		fec:     UsrFEC{Roots: 2},
+		fec:     VolumeFEC{Roots: 2},
 	}
 	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "base64:") {
 		// The form from before there were options: all of it is the signature.
@@ -82,18 +82,18 @@ func parseUsrOptions(text string) (UsrOptions, []string, error) {
 			err = errors.New("this word is not known")
 		}
 		if err != nil {
-			return UsrOptions{}, nil, fmt.Errorf("%.60s: %w", word, err)
+			return VolumeOptions{}, nil, fmt.Errorf("%.60s: %w", word, err)
 		}
 	}
 	return w.finish()
 }
 
 // setFlag takes a word without a value.
-func (w *usrWords) setFlag(name string) (known bool, err error) {
+func (w *volumeWords) setFlag(name string) (known bool, err error) {
 	table := &w.options.Table
 	switch name {
 	case "ignore-corruption":
-		return true, errors.New("preroot boots only a verified /usr")
+		return true, errors.New("preroot mounts nothing that may be corrupted")
 	case "restart-on-corruption":
 		table.OnCorruption, table.OnError = veritytable.Restart, veritytable.Restart
 	case "panic-on-corruption":
@@ -108,7 +108,7 @@ func (w *usrWords) setFlag(name string) (known bool, err error) {
 	case "error-as-corruption", "shared":
 		// So it is in any case.
 	case "auto", "noauto", "nofail", "fail", "_netdev", "x-initrd.attach":
-		// For systemd's units, which are not there yet; /usr is never optional.
+		// For systemd's units, which are not there yet; these are never optional.
 	default:
 		return false, nil
 	}
@@ -116,7 +116,7 @@ func (w *usrWords) setFlag(name string) (known bool, err error) {
 }
 
 // setValue takes a word with a value.
-func (w *usrWords) setValue(name, value string) (known bool, err error) {
+func (w *volumeWords) setValue(name, value string) (known bool, err error) {
 	switch name {
 	case "superblock":
 		var superblock bool
@@ -143,7 +143,7 @@ func (w *usrWords) setValue(name, value string) (known bool, err error) {
 }
 
 // setTree takes a word that describes a tree without superblock.
-func (w *usrWords) setTree(name, value string) (err error) {
+func (w *volumeWords) setTree(name, value string) (err error) {
 	b := &w.bare
 	switch name {
 	case "format":
@@ -170,7 +170,7 @@ func (w *usrWords) setTree(name, value string) (err error) {
 	return err
 }
 
-func (w *usrWords) setFEC(name, value string) (err error) {
+func (w *volumeWords) setFEC(name, value string) (err error) {
 	switch name {
 	case "fec-device":
 		w.fec.Device, err = ParseSelector(value)
@@ -187,14 +187,14 @@ func (w *usrWords) setFEC(name, value string) (err error) {
 }
 
 // finish looks at the words together.
-func (w *usrWords) finish() (UsrOptions, []string, error) {
+func (w *volumeWords) finish() (VolumeOptions, []string, error) {
 	if w.bare.Bare {
 		w.options.Bare = &w.bare
 		// Looked at now, with some number of blocks, so that the message comes before any device is waited for.
 		probe := w.bare
 		probe.DataBlocks = max(1, probe.DataBlocks)
 		if _, err := probe.Geometry(w.options.HashOffset); err != nil {
-			return UsrOptions{}, nil, err
+			return VolumeOptions{}, nil, err
 		}
 	} else if len(w.tree) > 0 {
 		w.warnings = append(w.warnings, strings.Join(w.tree, ", ")+" without effect: the superblock says so (superblock=no is missing)")
@@ -202,7 +202,7 @@ func (w *usrWords) finish() (UsrOptions, []string, error) {
 	if w.fec.Device != (Selector{}) {
 		w.options.FEC = &w.fec
 	} else if w.fecWord != "" {
-		return UsrOptions{}, nil, fmt.Errorf("%s without fec-device=", w.fecWord)
+		return VolumeOptions{}, nil, fmt.Errorf("%s without fec-device=", w.fecWord)
 	}
 	return w.options, w.warnings, nil
 }

@@ -12,15 +12,15 @@ import (
 )
 
 func TestUsrOptions(t *testing.T) {
-	usual := UsrOptions{Table: bootOptions}
-	with := func(change func(o *UsrOptions)) UsrOptions {
+	usual := VolumeOptions{Table: bootOptions}
+	with := func(change func(o *VolumeOptions)) VolumeOptions {
 		o := usual
 		change(&o)
 		return o
 	}
 	bare := veritytable.Superblock{HashType: 1, Algorithm: "sha256", DataBlockSize: 4096, HashBlockSize: 4096, Bare: true}
 	for text, c := range map[string]struct {
-		want    UsrOptions
+		want    VolumeOptions
 		warning string
 	}{
 		"":               {want: usual},
@@ -29,24 +29,24 @@ func TestUsrOptions(t *testing.T) {
 		"shared,error-as-corruption,auto,noauto,nofail,fail,_netdev,x-initrd.attach,tpm2-measure-nvpcr=no": {want: usual},
 		"panic-on-corruption":                        {want: usual},
 		"restart-on-corruption, panic-on-corruption": {want: usual},
-		"restart-on-corruption": {want: with(func(o *UsrOptions) {
+		"restart-on-corruption": {want: with(func(o *VolumeOptions) {
 			o.Table.OnCorruption, o.Table.OnError = veritytable.Restart, veritytable.Restart
 		})},
-		"ignore-zero-blocks,use-tasklets": {want: with(func(o *UsrOptions) { o.Table.IgnoreZeroBlocks, o.Table.TryVerifyInTasklet = true, true })},
-		"check-at-most-once":              {want: with(func(o *UsrOptions) { o.Table.CheckAtMostOnce = true }), warning: "goes unnoticed"},
-		"hash-offset=1M":                  {want: with(func(o *UsrOptions) { o.HashOffset = 1 << 20 })},
-		"root-hash-signature=auto":        {want: with(func(o *UsrOptions) { o.Signature.Given = true })},
-		"root-hash-signature=/a/b":        {want: with(func(o *UsrOptions) { o.Signature = SignatureSource{Given: true, Path: "/a/b"} })},
+		"ignore-zero-blocks,use-tasklets": {want: with(func(o *VolumeOptions) { o.Table.IgnoreZeroBlocks, o.Table.TryVerifyInTasklet = true, true })},
+		"check-at-most-once":              {want: with(func(o *VolumeOptions) { o.Table.CheckAtMostOnce = true }), warning: "goes unnoticed"},
+		"hash-offset=1M":                  {want: with(func(o *VolumeOptions) { o.HashOffset = 1 << 20 })},
+		"root-hash-signature=auto":        {want: with(func(o *VolumeOptions) { o.Signature.Given = true })},
+		"root-hash-signature=/a/b":        {want: with(func(o *VolumeOptions) { o.Signature = SignatureSource{Given: true, Path: "/a/b"} })},
 		"/a/b,c":                          {}, // tried below: the old form has no further words
-		"/a/b":                            {want: with(func(o *UsrOptions) { o.Signature = SignatureSource{Given: true, Path: "/a/b"} })},
-		"base64:YWI=":                     {want: with(func(o *UsrOptions) { o.Signature = SignatureSource{Given: true, DER: []byte("ab")} })},
-		"root-hash-signature=base64:YWI=": {want: with(func(o *UsrOptions) { o.Signature = SignatureSource{Given: true, DER: []byte("ab")} })},
-		"fec-device=PARTLABEL=x,fec-roots=24,fec-offset=4K": {want: with(func(o *UsrOptions) {
-			o.FEC = &UsrFEC{Device: Selector{ByPartLabel, "x"}, Offset: 4096, Roots: 24}
+		"/a/b":                            {want: with(func(o *VolumeOptions) { o.Signature = SignatureSource{Given: true, Path: "/a/b"} })},
+		"base64:YWI=":                     {want: with(func(o *VolumeOptions) { o.Signature = SignatureSource{Given: true, DER: []byte("ab")} })},
+		"root-hash-signature=base64:YWI=": {want: with(func(o *VolumeOptions) { o.Signature = SignatureSource{Given: true, DER: []byte("ab")} })},
+		"fec-device=PARTLABEL=x,fec-roots=24,fec-offset=4K": {want: with(func(o *VolumeOptions) {
+			o.FEC = &VolumeFEC{Device: Selector{ByPartLabel, "x"}, Offset: 4096, Roots: 24}
 		})},
 		"salt=aabb,uuid=x,hash=sha1,data-blocks=5": {want: usual, warning: "salt=, uuid=, hash=, data-blocks= without effect"},
-		"superblock=no": {want: with(func(o *UsrOptions) { b := bare; o.Bare = &b })},
-		"superblock=0,format=0,data-block-size=1K,hash-block-size=512,data-blocks=5,salt=aaBB,hash=SHA512,salt=-": {want: with(func(o *UsrOptions) {
+		"superblock=no": {want: with(func(o *VolumeOptions) { b := bare; o.Bare = &b })},
+		"superblock=0,format=0,data-block-size=1K,hash-block-size=512,data-blocks=5,salt=aaBB,hash=SHA512,salt=-": {want: with(func(o *VolumeOptions) {
 			o.Bare = &veritytable.Superblock{Algorithm: "sha512", DataBlockSize: 1024, HashBlockSize: 512, DataBlocks: 5, Bare: true}
 		})},
 	} {
@@ -54,8 +54,8 @@ func TestUsrOptions(t *testing.T) {
 			continue
 		}
 		b := planLine(t, wholeLine+` systemd.verity_usr_options="`+text+`"`)
-		if !reflect.DeepEqual(b.Usr.Options, c.want) {
-			t.Errorf("%s: %+v, want %+v", text, b.Usr.Options, c.want)
+		if !reflect.DeepEqual(b.Usr.Volume.Options, c.want) {
+			t.Errorf("%s: %+v, want %+v", text, b.Usr.Volume.Options, c.want)
 		}
 		if warnings := strings.Join(b.Warnings, "; "); (c.warning == "") != (warnings == "") || !strings.Contains(warnings, c.warning) {
 			t.Errorf("%s: warns %q", text, warnings)
@@ -73,12 +73,12 @@ func TestUsrOptionsLastListWins(t *testing.T) {
 		" rd.systemd.verity_usr_options=restart-on-corruption" + key + "auto":   veritytable.Panic,
 		" systemd.verity_root_optionsx=a" + key + "auto,restart-on-corruption,": veritytable.Restart,
 	} {
-		if got := planLine(t, wholeLine+line).Usr.Options.Table.OnCorruption; got != want {
+		if got := planLine(t, wholeLine+line).Usr.Volume.Options.Table.OnCorruption; got != want {
 			t.Errorf("%s: %s", line, got)
 		}
 	}
-	if b := planLine(t, wholeLine+" rd.usrhash="+strings.Repeat("ab", 32)); b.Usr.RootHash != strings.Repeat("ab", 32) {
-		t.Error(b.Usr.RootHash)
+	if b := planLine(t, wholeLine+" rd.usrhash="+strings.Repeat("ab", 32)); b.Usr.Volume.RootHash != strings.Repeat("ab", 32) {
+		t.Error(b.Usr.Volume.RootHash)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestUsrOptionsRefused(t *testing.T) {
 		"panic-on-corruption=yes":             "this word is not known",
 		"salt":                                "this word is not known",
 		"/a/b,c":                              "c: this word is not known",
-		"ignore-corruption":                   "boots only a verified /usr",
+		"ignore-corruption":                   "mounts nothing that may be corrupted",
 		"superblock=perhaps":                  "neither yes nor no",
 		"superblock=no,format=2":              "hash type 2",
 		"superblock=no,data-block-size=768":   "data block size 768",
@@ -134,7 +134,7 @@ func TestVeritySettings(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, settings.Verity, err)
 		}
 		b, err := PlanBoot(kernelcmdline.Parse(wholeLine), settings)
-		if err != nil || b.Usr.Policy != want.UsrPolicy || b.Usr.SealKeyring != want.SealKeyring {
+		if err != nil || b.Verity.UsrPolicy != want.UsrPolicy || b.Verity.SealKeyring != want.SealKeyring {
 			t.Errorf("%s: %+v, %v", text, b, err)
 		}
 	}
@@ -155,7 +155,7 @@ func FuzzUsrOptions(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		o, _, err := parseUsrOptions(text)
+		o, _, err := parseVolumeOptions(text)
 		if err != nil {
 			return
 		}

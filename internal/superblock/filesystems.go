@@ -3,6 +3,7 @@ package superblock
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -14,6 +15,7 @@ const (
 
 	extCompatJournal         = 0x4
 	extIncompatJournalDevice = 0x8
+	extIncompat64Bit         = 0x80
 	// Features that ext2 and ext3 have.
 	ext2Incompat = 0x2 | 0x10         // file types in directories, meta block groups
 	ext3Incompat = ext2Incompat | 0x4 // journal to be replayed
@@ -44,9 +46,22 @@ func probeExt(d *device) (Info, bool) {
 		kind = Ext2
 	}
 	return Info{
-		Kind: kind, UUID: uuidText(b[104:120]), Label: plainText(b[120:136]),
+		Kind: kind, UUID: uuidText(b[104:120]), Label: plainText(b[120:136]), Size: extSize(b, incompat),
 		Clean: state&extStateUnmounted != 0 && state&extStateErrors == 0,
 	}, true
+}
+
+// extSize is the number of blocks times their size, in bytes.
+func extSize(b []byte, incompat uint32) int64 {
+	blocks := uint64(binary.LittleEndian.Uint32(b[4:]))
+	if incompat&extIncompat64Bit != 0 {
+		blocks |= uint64(binary.LittleEndian.Uint32(b[336:])) << 32
+	}
+	shift := 10 + binary.LittleEndian.Uint32(b[24:])
+	if blocks > math.MaxInt64>>shift {
+		return 0
+	}
+	return int64(blocks << shift)
 }
 
 func probeXFS(d *device) (Info, bool) {

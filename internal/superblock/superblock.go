@@ -49,6 +49,8 @@ type Info struct {
 	Kind  Kind
 	UUID  string // as in /dev/disk/by-uuid, empty if the format has none or it is zero
 	Label string // without trailing space; any bytes but NUL
+	// Size is how much of the device an ext file system covers, in bytes; 0 for others, and for what no device can have.
+	Size int64
 	// Clean is false if the file system asks for a check: ext with an error noted or,
 	// without a journal, not unmounted; XFS in need of repair; FAT not unmounted. A journal that
 	// the next mount will replay is clean. True where the format notes nothing of the sort.

@@ -16,6 +16,7 @@ import (
 // vector is the start of a device that the format's own tool made, and what blkid says about it.
 type vector struct {
 	image []byte
+	size  int64 // of the whole device, in bytes
 	want  Info
 }
 
@@ -36,7 +37,7 @@ func readVector(t testing.TB, path string) vector {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v.image = make([]byte, min(size, 128<<10))
+			v.image, v.size = make([]byte, min(size, 128<<10)), int64(size)
 		case "kind":
 			v.want.Kind = Kind(rest)
 		case "uuid":
@@ -54,6 +55,9 @@ func readVector(t testing.TB, path string) vector {
 			}
 			copy(v.image[offset:], b)
 		}
+	}
+	if strings.HasPrefix(string(v.want.Kind), "ext") {
+		v.want.Size = v.size // mkfs had no reason to leave anything out
 	}
 	return v
 }
