@@ -69,6 +69,9 @@ type Start struct {
 	Disk string
 	Keep bool
 
+	// MoreDisks are raw images beside it; the guest's writes to them are thrown away.
+	MoreDisks []string
+
 	// CommandLine is what the boot loader would pass; that of disk.env when
 	// empty. The console and panic=-1 come before it, Append after it.
 	CommandLine, Append string
@@ -96,10 +99,14 @@ func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
 	if s.Timeout == 0 {
 		s.Timeout = 300 * time.Second
 	}
+	disks := []vmtest.Disk{{Path: s.Disk, Snapshot: !s.Keep}}
+	for _, more := range s.MoreDisks {
+		disks = append(disks, vmtest.Disk{Path: more, Snapshot: true})
+	}
 	return vmtest.Boot(ctx, vmtest.Config{
 		Kernel: m.Kernel.Image, Initrd: m.Initrd,
 		Append:  joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
-		Disks:   []vmtest.Disk{{Path: s.Disk, Snapshot: !s.Keep}},
+		Disks:   disks,
 		Timeout: s.Timeout, Log: s.Log, Reached: initReached,
 	})
 }
