@@ -58,6 +58,11 @@ type boot struct {
 	dm       *devmapper.Control
 	deadline *time.Timer
 
+	// usrOnly says that the root need not be found yet, usrAt where /usr was mounted before the root was known; empty if it was not.
+	// rootType is what the root is mounted as.
+	usrOnly         bool
+	usrAt, rootType string
+
 	restorePanic func()
 	readingTime  time.Duration
 
@@ -105,15 +110,8 @@ func (b *boot) run(arguments []string) (err error) {
 	}))
 	b.loadCertainModules()
 
-	var found devices
-	err = b.step("find devices", func() (err error) {
-		found, err = b.findDevices()
-		return err
-	})
+	found, err := b.reach(arguments)
 	if err != nil {
-		return err
-	}
-	if err := b.step("open /usr", func() error { return b.openVolumes(found) }); err != nil {
 		return err
 	}
 	if err := b.step("mount root and /usr", func() error { return b.mountRoot(found) }); err != nil {

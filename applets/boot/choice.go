@@ -31,7 +31,11 @@ func (b *boot) noteDevices(found plan.Devices) error {
 	if found.Usr.Data != nil {
 		usr = "/usr on " + describeParts(found.Usr)
 	}
-	b.log.Printf(bootlog.Info, "%s, root on %s", usr, describeParts(found.Root))
+	root := "not needed yet"
+	if found.Root.Data != nil {
+		root = "on " + describeParts(found.Root)
+	}
+	b.log.Printf(bootlog.Info, "%s, root %s", usr, root)
 	return nil
 }
 

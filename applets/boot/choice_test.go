@@ -68,7 +68,7 @@ func TestDevicesAreReported(t *testing.T) {
 		if f.plan, err = plan.PlanBoot(kernelcmdline.Parse(c.words), plan.Settings{}); err != nil {
 			t.Fatal(err)
 		}
-		found, missing := f.plan.Select(partitions, "")
+		found, missing := f.plan.Select(partitions, "", false)
 		if missing != "" {
 			t.Fatalf("%s: %s", name, missing)
 		}

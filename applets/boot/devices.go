@@ -2,6 +2,7 @@ package boot
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,7 +102,12 @@ func (b *boot) findDevices() (devices, error) {
 		for _, problem := range problems {
 			b.warn("%v", problem)
 		}
-		found, missing := b.plan.Select(partitions, plan.FindLoaderDisk(b.firmware, partitions))
+		found, missing := b.plan.Select(partitions, plan.FindLoaderDisk(b.firmware, partitions), b.usrOnly)
+		if found.RootIsMissing && found.Usr.Data != nil {
+			if refusal := b.plan.CheckOpaqueRoot(partitions, found.Usr.Data.Disk); refusal != nil {
+				return devices{found, partitions}, refusal
+			}
+		}
 		switch {
 		case missing != "":
 			drivers.next(b)
@@ -131,7 +137,7 @@ func (b *boot) findDevices() (devices, error) {
 				settled = true
 				continue
 			}
-			return devices{}, fmt.Errorf("no partition %s appeared within %v\n%s", missing, b.plan.Timeout, describe(partitions))
+			return devices{found, partitions}, b.refuseMissing(found, missing, partitions)
 		}
 	}
 }
@@ -158,6 +164,17 @@ func modaliases(events []uevent.Event) []string {
 		}
 	}
 	return aliases
+}
+
+// refuseMissing says what did not appear in time. Where it is the root, a second stage may know more.
+func (b *boot) refuseMissing(found plan.Devices, missing string, partitions []observe.Partition) error {
+	refusal := &plan.Refusal{
+		Reason: fmt.Sprintf("no partition %s appeared within %v", missing, b.plan.Timeout), Advice: describe(partitions),
+	}
+	if !found.RootIsMissing {
+		return errors.New(refusal.Error())
+	}
+	return refusal
 }
 
 // describe lists what block devices there are, for a person to compare.

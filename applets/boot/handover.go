@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -26,7 +27,7 @@ func (b *boot) handOver(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	return b.execute(arguments, switched)
+	return b.execute(b.plan.Init, arguments, switched, func() error { return nil })
 }
 
 func (b *boot) switchRoot() (apply.Handover, error) {
@@ -42,7 +43,12 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 	if err != nil {
 		return apply.Handover{}, err
 	}
-	// Nobody may open a file of the initramfs any more.
+	b.stopLoading()
+	return apply.SwitchRoot(newRoot, []string{"/sys", "/proc"})
+}
+
+// stopLoading ends the loading of modules, and notes what was loaded: nobody may open a file of the initramfs any more.
+func (b *boot) stopLoading() {
 	b.loader.Stop()
 	b.record(func() {
 		for module, took := range b.loader.Times() {
@@ -53,13 +59,12 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 			b.report.AddModule(module, reason, took)
 		}
 	})
-	return apply.SwitchRoot(newRoot, []string{"/sys", "/proc"})
 }
 
-// execute closes the record and becomes the real root's init.
-func (b *boot) execute(arguments []string, switched apply.Handover) error {
+// execute closes the record and becomes the next init. last runs when nothing is left to be said. It returns only with an error.
+func (b *boot) execute(init string, arguments []string, switched apply.Handover, last func() error) error {
 	handover := &bootreport.Handover{
-		Way: switched.Way, LeftOver: append([]string{}, switched.LeftOver...), Init: b.plan.Init,
+		Way: switched.Way, LeftOver: append([]string{}, switched.LeftOver...), Init: init,
 		HelperMounts:  append([]string{}, helperMounts()...),
 		MemoryUsedKiB: observe.Memory("MemTotal") - observe.Memory("MemAvailable"),
 	}
@@ -76,15 +81,19 @@ func (b *boot) execute(arguments []string, switched apply.Handover) error {
 		b.warn("write report: %v", err)
 	}
 	b.log.Printf(bootlog.Notice, "%s after %.0f ms; executing %s", switched.Way,
-		b.report.EndedMS-b.report.StartedMS, b.plan.Init)
+		b.report.EndedMS-b.report.StartedMS, init)
 	b.deadline.Stop()
 	b.stopIfFailed()
 	b.restorePanic()
 	b.log.Close()
-	program := append([]string{b.plan.Init}, arguments[1:]...)
-	err = unix.Exec(b.plan.Init, program, os.Environ())
+	program := append([]string{init}, arguments[1:]...)
+	if err = last(); err == nil {
+		err = unix.Exec(init, program, os.Environ())
+	}
+	// For the message.
+	err = errors.Join(err, apply.MountAPI())
 	b.log = bootlog.Open()
-	return fmt.Errorf("execute %s: %w", b.plan.Init, err)
+	return fmt.Errorf("execute %s: %w", init, err)
 }
 
 // helperMounts lists mounts that were only meant for the work in the initramfs.

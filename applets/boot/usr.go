@@ -15,39 +15,42 @@ import (
 // mountRoot mounts the root, and /usr once, at its final place below it: a
 // second mount would have another mount id, and the real root would merge again.
 func (b *boot) mountRoot(found devices) error {
-	node, how, volume := found.Root.Data.Node(), b.plan.Root, b.plan.RootVolume
+	node, how, volume := b.rootNode(found), b.plan.Root, b.plan.RootVolume
 	if volume != nil {
-		node = volume.Node()
-	}
-	fsType, err := b.fileSystem(node, how.Type)
-	switch {
-	case err != nil:
-	case volume != nil:
 		// It is as the root hash says; nothing can be mended there.
-		how = how.WithoutReplay(fsType)
-	default:
-		err = b.plan.CheckRoot(found.Root.Data.Content)
+		how = how.WithoutReplay(b.rootType)
 	}
-	if err != nil {
-		return fmt.Errorf("root %s: %w", node, err)
-	}
-	if err := apply.MountFileSystem(fsType, node, newRoot, how); err != nil {
+	if err := apply.MountFileSystem(b.rootType, node, newRoot, how); err != nil {
 		return fmt.Errorf("mount root: %w", err)
 	}
 	b.record(func() {
 		if b.report.Root == nil {
 			b.report.Root = &bootreport.Root{}
 		}
-		b.report.Root.Device, b.report.Root.FileSystem = node, fsType
+		b.report.Root.Device, b.report.Root.FileSystem = node, b.rootType
 	})
-	if err := b.mountUsr(found); err != nil {
+	if b.usrAt != "" {
+		// Still the same mount.
+		if err := apply.MoveMount(b.usrAt, newRoot, "/usr"); err != nil {
+			return err
+		}
+	} else if err := b.mountUsr(found, newRoot, "/usr"); err != nil {
 		return err
 	}
 	return apply.MoveEarly(newRoot)
 }
 
-// mountUsr mounts /usr, unless it lies on the root, and says whether anybody vouches for it.
-func (b *boot) mountUsr(found devices) error {
+// rootNode returns what the root is mounted from.
+func (b *boot) rootNode(found devices) string {
+	if b.plan.RootVolume != nil {
+		return b.plan.RootVolume.Node()
+	}
+	return found.Root.Data.Node()
+}
+
+// mountUsr mounts /usr, unless it lies on the root, at a place below root, which is made with what is above it. It says whether
+// anybody vouches for it.
+func (b *boot) mountUsr(found devices, root, inside string) error {
 	var node string
 	switch b.plan.Usr.Source {
 	case plan.UsrVerity:
@@ -60,7 +63,7 @@ func (b *boot) mountUsr(found devices) error {
 			}
 		}
 	case plan.UsrInImage:
-		return b.mountSquashfs()
+		return b.mountSquashfs(root, inside)
 	case plan.UsrOnRoot:
 		b.noteUsr("", "")
 		return nil
@@ -69,7 +72,7 @@ func (b *boot) mountUsr(found devices) error {
 	if err != nil {
 		return fmt.Errorf("/usr on %s: %w", node, err)
 	}
-	if err := apply.MountFileSystem(fsType, node, newRoot+"/usr", b.plan.Usr.Mount.WithoutReplay(fsType)); err != nil {
+	if err := apply.MountFileSystemBelow(fsType, node, root, inside, b.plan.Usr.Mount.WithoutReplay(fsType)); err != nil {
 		return fmt.Errorf("mount /usr: %w", err)
 	}
 	b.noteUsr(node, fsType)
@@ -77,14 +80,14 @@ func (b *boot) mountUsr(found devices) error {
 }
 
 // mountSquashfs mounts the /usr that the initramfs brings. Its memory stays in use as long as the mount does.
-func (b *boot) mountSquashfs() error {
+func (b *boot) mountSquashfs(root, inside string) error {
 	fsType := string(superblock.Squashfs)
 	for _, module := range []string{"loop", fsType} {
 		if err := b.load(module); err != nil {
 			return err
 		}
 	}
-	if err := apply.MountImage(fsType, plan.SquashfsFile, newRoot+"/usr"); err != nil {
+	if err := apply.MountImage(fsType, plan.SquashfsFile, root, inside); err != nil {
 		return fmt.Errorf("mount /usr: %w", err)
 	}
 	b.noteUsr(plan.SquashfsFile, fsType)

@@ -14,30 +14,37 @@ import (
 	"github.com/preroot/preroot/internal/plan"
 )
 
-// openVolumes opens what is under dm-verity. The keyring is sealed even if that is nothing: images may come.
-func (b *boot) openVolumes(found devices) error {
-	volumes := b.plan.Volumes()
-	if len(volumes) == 0 && b.plan.Verity.SealKeyring {
-		return b.openMapper()
-	}
-	for _, volume := range volumes {
-		parts := found.Usr
-		if volume == b.plan.RootVolume {
-			parts = found.Root
+// openUsr opens /usr if it is under dm-verity. The keyring is sealed even if nothing is: images may come.
+func (b *boot) openUsr(found devices) error {
+	volume := b.plan.Usr.Volume
+	if volume == nil {
+		if b.plan.Verity.SealKeyring {
+			return b.openMapper()
 		}
-		verity, err := b.openVolume(volume, parts, found.partitions)
-		if err != nil {
-			return err
-		}
-		b.record(func() {
-			if volume == b.plan.RootVolume {
-				b.report.Root = &bootreport.Root{Device: volume.Node(), Verity: &verity}
-			} else {
-				b.report.Usr = &bootreport.Usr{}
-				b.report.Usr.Set(verity)
-			}
-		})
+		return nil
 	}
+	verity, err := b.openVolume(volume, found.Usr, found.partitions)
+	if err != nil {
+		return err
+	}
+	b.record(func() {
+		b.report.Usr = &bootreport.Usr{}
+		b.report.Usr.Set(verity)
+	})
+	return nil
+}
+
+// openRoot opens the root if it is under dm-verity.
+func (b *boot) openRoot(found devices) error {
+	volume := b.plan.RootVolume
+	if volume == nil {
+		return nil
+	}
+	verity, err := b.openVolume(volume, found.Root, found.partitions)
+	if err != nil {
+		return err
+	}
+	b.record(func() { b.report.Root = &bootreport.Root{Device: volume.Node(), Verity: &verity} })
 	return nil
 }
 

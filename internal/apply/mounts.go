@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -79,6 +80,27 @@ func MountFileSystem(fsType, node, target string, fs plan.FileSystem) error {
 		return err
 	}
 	return mountapi.Attach(fsType, node, target, fs.Options, fs.Attributes)
+}
+
+// MountFileSystemBelow does so at a place below root, and makes what is above it as well. No part of it may be a link.
+func MountFileSystemBelow(fsType, node, root, inside string, fs plan.FileSystem) error {
+	target, err := makeMountPoints(root, inside)
+	if err != nil {
+		return err
+	}
+	return mountapi.Attach(fsType, node, target, fs.Options, fs.Attributes)
+}
+
+// makeMountPoints makes a directory below root with those above it, and returns its path from outside.
+func makeMountPoints(root, inside string) (target string, err error) {
+	target = root
+	for part := range splitPath(inside) {
+		target = path.Join(target, part)
+		if err := makeMountPoint(target); err != nil {
+			return "", err
+		}
+	}
+	return target, nil
 }
 
 // makeMountPoint makes sure that a directory of the name is there, and not a

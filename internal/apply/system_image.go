@@ -49,7 +49,7 @@ func MountSystemImage(image, at, architecture string) error {
 }
 
 // MountImage mounts an image file of one file system at a directory, read-only. The file may be deleted then.
-func MountImage(fsType, image, at string) error {
+func MountImage(fsType, image, root, inside string) error {
 	file, err := os.Open(image)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func MountImage(fsType, image, at string) error {
 	}
 	// The mount keeps it.
 	defer loop.Close()
-	return MountFileSystem(fsType, loop.Path, at, plan.FileSystem{Attributes: mountapi.ReadOnly})
+	return MountFileSystemBelow(fsType, loop.Path, root, inside, plan.FileSystem{Attributes: mountapi.ReadOnly})
 }
 
 func mountPart(file *os.File, part ddi.Area, sectorSize int, at string) error {

@@ -47,6 +47,8 @@ type Report struct {
 	Devices []Device `json:"devices"`
 	Usr     *Usr     `json:"usr,omitempty"`
 	Root    *Root    `json:"root,omitempty"`
+	// SecondStage is nil if the real root followed.
+	SecondStage *SecondStage `json:"secondStage,omitempty"`
 	// Rules are nil if there are none for this image.
 	Rules  *Rules  `json:"rules,omitempty"`
 	Merges []Merge `json:"merges"`

@@ -25,6 +25,8 @@ import (
 type Partition struct {
 	blockdev.Device
 	Entry gpt.Entry
+	// TableID is the GUID of the disk, zero without a table.
+	TableID gpt.GUID
 	// IsRoot says that the partition table has it for the root of this architecture, to be found without a name
 	// (UAPI group, discoverable partitions specification).
 	IsRoot bool
@@ -83,6 +85,9 @@ func (d *Disks) Scan(sys string) (partitions []Partition, problems []error) {
 				problems = append(problems, err)
 			}
 			p.Entry = entryOf(t, device)
+			if t != nil {
+				p.TableID = t.Disk
+			}
 			p.IsRoot = p.Entry.Number != 0 && p.Entry.Attributes&gpt.AttributeNoAuto == 0 && p.Entry.Name != "_empty" &&
 				ddi.IsRoot(p.Entry.Type, osrelease.Architecture(runtime.GOARCH))
 		}

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -45,6 +45,8 @@ type Boot struct {
 	BootRefresh map[osrelease.Class]BootRefresh
 	// EtcRules are what the image says of the rules for /etc.
 	EtcRules EtcRules
+	// Fallback has the reasons for which the root is not for preroot; empty in most boots.
+	Fallback Fallback
 	// Modules are wanted for certain, with the reason.
 	Modules []Need
 	// Warnings are for the log.
@@ -81,24 +83,26 @@ var classes = []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext}
 
 // PlanBoot reads the command line as the systemd manual pages
 // systemd-veritysetup-generator(8) and systemd-fstab-generator(8) say. Later
-// words win. A *Refusal names what stands in the way.
+// words win. A *Refusal names what stands in the way of /usr; what stands in that of the root is in Fallback.
 func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error) {
-	if refusal := refuseWords(words); refusal != nil {
-		return nil, refusal
-	}
 	b := &Boot{
 		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh, EtcRules: settings.EtcRules,
 		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}, Verity: settings.Verity, BootSettings: settings.Boot, HasSquashfs: settings.HasSquashfs,
 	}
-	if err := b.planRoot(words); err != nil {
-		return nil, err
-	}
+	b.planWords(words)
+	refusedRoot := b.planRoot(words)
 	if err := b.planUsr(words); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(b.checkDiskless(words), checkVolatile(words)); err != nil {
-		return nil, err
+	for _, err := range []error{refusedRoot, b.checkDiskless(words), checkVolatile(words)} {
+		var refusal *Refusal
+		if errors.As(err, &refusal) {
+			b.Fallback.Add(refusal)
+		} else if err != nil {
+			return nil, err
+		}
 	}
+	b.planDiskless(words)
 	if value, ok := words.Value("init"); ok {
 		if !path.IsAbs(value) {
 			return nil, &Refusal{Reason: "init=" + value + " is not an absolute path"}
@@ -106,7 +110,14 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		b.Init = value
 	}
 	if refusal := b.planCheck(words); refusal != nil {
-		return nil, refusal
+		b.Fallback.Add(refusal)
+	}
+	if b.Usr.Source == UsrOnRoot {
+		// There is no second stage without the root.
+		if refusal := b.Fallback.Refusal(); refusal != nil {
+			return nil, refusal
+		}
+		b.Fallback = nil
 	}
 	b.NoResume = words.Has("noresume")
 	b.planBlacklist(words)
@@ -162,6 +173,10 @@ func (b *Boot) planModules() {
 			b.Modules = append(b.Modules, Need{"loop", reason}, Need{"overlay", reason})
 			break
 		}
+	}
+	if b.Fallback.Refusal() != nil {
+		const reason = "the second stage is an image on /usr"
+		b.Modules = append(b.Modules, Need{"squashfs", reason}, Need{"overlay", reason}, Need{"loop", reason})
 	}
 	if b.Usr.Mount.Type != "" && (b.Usr.Source == UsrVerity || b.Usr.Source == UsrDevice) {
 		b.Modules = append(b.Modules, Need{b.Usr.Mount.Type, "mount.usrfstype="})

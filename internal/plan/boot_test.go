@@ -24,10 +24,22 @@ const (
 func planLine(t *testing.T, line string) *Boot {
 	t.Helper()
 	b, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
+	if err == nil {
+		_, err = PlanSecondStage(b.Fallback, false)
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
 	return b
+}
+
+// refuseLine returns what stops a boot with a command line where there is no second stage.
+func refuseLine(line string) error {
+	b, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
+	if err == nil {
+		_, err = PlanSecondStage(b.Fallback, false)
+	}
+	return err
 }
 
 func TestPlanBootOfTheUsualLine(t *testing.T) {
@@ -103,7 +115,7 @@ func TestPlanBootRefuses(t *testing.T) {
 		"empty init":               {wholeLine + " init=", "init= is not an absolute path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := PlanBoot(kernelcmdline.Parse(c.line), Settings{})
+			err := refuseLine(c.line)
 			var refusal *Refusal
 			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -121,7 +133,7 @@ func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
 	} {
 		key, _, _ := strings.Cut(word, "=")
 		for _, line := range []string{wholeLine + " " + word, word + " " + wholeLine, wholeLine + " " + strings.ReplaceAll(word, "_", "-"), wholeLine + " rd." + word} {
-			_, err := PlanBoot(kernelcmdline.Parse(line), Settings{})
+			err := refuseLine(line)
 			var refusal *Refusal
 			if !errors.As(err, &refusal) || !strings.Contains(strings.ReplaceAll(refusal.Reason, "-", "_"), key+",") || refusal.Advice == "" {
 				t.Errorf("%s: %v", line, err)

@@ -17,6 +17,8 @@ type Parts struct {
 type Devices struct {
 	// Usr is empty where /usr is not on a device of its own.
 	Usr, Root Parts
+	// RootIsMissing says that all of /usr is there, and something of the root is not.
+	RootIsMissing bool
 	// Choices are all that was looked for, in that order.
 	Choices []Choice
 }
@@ -35,8 +37,8 @@ type Choice struct {
 
 // Select picks the partitions from all there are. missing names the first one that is not there, and why it is needed;
 // empty if nothing is missing. Of several that one selector names, that on the disk of the boot loader is taken for /usr, and that on
-// the disk of /usr for all others. loaderDisk is empty if nothing is known of it.
-func (b *Boot) Select(partitions []observe.Partition, loaderDisk string) (found Devices, missing string) {
+// the disk of /usr for all others. loaderDisk is empty if nothing is known of it. With usrOnly the root is left out.
+func (b *Boot) Select(partitions []observe.Partition, loaderDisk string, usrOnly bool) (found Devices, missing string) {
 	s := selection{partitions: partitions, choices: &found.Choices, disk: loaderDisk, why: "on the disk that the boot loader was read from"}
 	switch b.Usr.Source {
 	case UsrVerity:
@@ -47,6 +49,9 @@ func (b *Boot) Select(partitions []observe.Partition, loaderDisk string) (found 
 	if found.Usr.Data != nil {
 		s.disk, s.why = found.Usr.Data.Disk, "on the disk of /usr"
 	}
+	if usrOnly || s.missing != "" {
+		return found, s.missing
+	}
 	if b.RootVolume != nil {
 		found.Root = s.takeVolume(b.RootVolume)
 	} else {
@@ -56,6 +61,7 @@ func (b *Boot) Select(partitions []observe.Partition, loaderDisk string) (found 
 		}
 		found.Root.Data = s.take(b.Root.Device, "root", from)
 	}
+	found.RootIsMissing = s.missing != ""
 	return found, s.missing
 }
 

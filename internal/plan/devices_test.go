@@ -37,7 +37,7 @@ func TestSelect(t *testing.T) {
 		{rootLine, []observe.Partition{both}, "PARTUUID=" + testRoot + " (root, root=)", "", ""},
 		{rootLine, []observe.Partition{decoy, root, both}, "", "", "vda3"},
 	} {
-		found, missing := planLine(t, c.line).Select(c.partitions, "")
+		found, missing := planLine(t, c.line).Select(c.partitions, "", false)
 		if missing != c.missing {
 			t.Errorf("%s: %q is missing, want %q", c.line, missing, c.missing)
 			continue
@@ -91,7 +91,7 @@ func TestSelectAmongCopies(t *testing.T) {
 		{rootLine, "vda", twice, "", "vda3", []string{""}},
 		{"root=gpt-auto rw", "vdb", both, "", "vdb3", []string{"newest"}},
 	} {
-		found, missing := planLine(t, c.line).Select(c.partitions, c.loaderDisk)
+		found, missing := planLine(t, c.line).Select(c.partitions, c.loaderDisk, false)
 		if missing != "" {
 			t.Errorf("%s: %s is missing", c.line, missing)
 			continue

@@ -15,7 +15,6 @@ import (
 var unsupported = []string{
 	"resume",
 	"luks.uuid", "luks.name", "netroot", "nfsroot",
-	"flatcar.first_boot", "coreos.first_boot", "ignition.firstboot",
 }
 
 // harmlessRD are words for initrds (dracut.cmdline(7), systemd's kernel-command-line(7)) that change neither what root and
@@ -35,8 +34,8 @@ var switchableRD = []string{
 	"rd.systemd.debug_shell",
 }
 
-// refuseWords names the first word that this boot cannot honour, nil if there is none.
-func refuseWords(words kernelcmdline.CommandLine) *Refusal {
+// planWords looks for words that this boot cannot honour, which are reasons for the second stage.
+func (b *Boot) planWords(words kernelcmdline.CommandLine) {
 	refusal := func(key string) *Refusal {
 		return &Refusal{
 			Reason: fmt.Sprintf("the kernel command line has %s, which preroot cannot honour", shorten(key)),
@@ -45,9 +44,10 @@ func refuseWords(words kernelcmdline.CommandLine) *Refusal {
 	}
 	for _, key := range unsupported {
 		if words.Has(key) {
-			return refusal(key)
+			b.Fallback.Add(refusal(key))
 		}
 	}
+	b.planFirstBoot(words)
 	for _, word := range words.Words() {
 		key := strings.ReplaceAll(word.Key, "-", "_")
 		if !strings.HasPrefix(key, "rd.") || isHarmless(key) {
@@ -58,9 +58,8 @@ func refuseWords(words kernelcmdline.CommandLine) *Refusal {
 				continue
 			}
 		}
-		return refusal(word.Key)
+		b.Fallback.Add(refusal(word.Key))
 	}
-	return nil
 }
 
 func isHarmless(key string) bool {
@@ -89,7 +88,13 @@ func (b *Boot) planCheck(words kernelcmdline.CommandLine) *Refusal {
 
 // CheckRoot judges what the superblock of the root says, before it is mounted for writing. A file system that noted an
 // error must be checked first: systemd does not check a root that it finds writable. Journals are replayed by the kernel.
+// What has to be opened before it can be mounted is for others, whatever rootfstype= says.
 func (b *Boot) CheckRoot(info superblock.Info) error {
+	if info.Kind == superblock.LUKS || info.Kind == superblock.RAID || info.Kind == superblock.LVM {
+		return &Refusal{
+			Reason: fmt.Sprintf("it holds %s, which preroot cannot open", info.Kind), Advice: "boot with a larger initrd that opens it",
+		}
+	}
 	if !info.Kind.IsFileSystem() || info.Clean || b.SkipCheck {
 		return nil
 	}

@@ -14,9 +14,16 @@ import (
 func TestCheckRoot(t *testing.T) {
 	dirty := superblock.Info{Kind: superblock.Ext4}
 	b := planLine(t, wholeLine)
-	for _, info := range []superblock.Info{{Kind: superblock.Ext4, Clean: true}, {Kind: superblock.Unknown}, {Kind: superblock.LUKS}} {
+	for _, info := range []superblock.Info{{Kind: superblock.Ext4, Clean: true}, {Kind: superblock.Unknown}} {
 		if err := b.CheckRoot(info); err != nil {
 			t.Errorf("%+v: %v", info, err)
+		}
+	}
+	for _, kind := range []superblock.Kind{superblock.LUKS, superblock.RAID, superblock.LVM} {
+		for _, b := range []*Boot{b, planLine(t, wholeLine+" rootfstype=ext4 fsck.mode=skip")} {
+			if err := b.CheckRoot(superblock.Info{Kind: kind, Clean: true}); err == nil || !strings.Contains(err.Error(), "it holds "+string(kind)) {
+				t.Errorf("%s: %v", kind, err)
+			}
 		}
 	}
 	for _, line := range []string{wholeLine, wholeLine + " fsck.mode=auto", wholeLine + " fsck.mode=skip fsck.mode=odd"} {

@@ -184,8 +184,12 @@ func TestUsrInImage(t *testing.T) {
 			t.Errorf("%s: %+v, %v", line, b, err)
 		}
 	}
-	if _, err := PlanBoot(kernelcmdline.Parse("rw"), image); err == nil || !strings.Contains(err.Error(), "there is /usr.squashfs and no root=: that asks for a diskless system") {
-		t.Error(err)
+	b, err := PlanBoot(kernelcmdline.Parse("rw"), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refusal := b.Fallback.Refusal(); refusal == nil || !strings.Contains(refusal.Reason, "there is /usr.squashfs and no root=: that asks for a diskless system") {
+		t.Error(refusal)
 	}
 	image.Verity.UsrPolicy = trust.PolicyVerity
 	if _, err := PlanBoot(kernelcmdline.Parse(root), image); err == nil || !strings.Contains(err.Error(), "UsrPolicy=verity") {

@@ -1,0 +1,177 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/preroot/preroot/internal/apply"
+	"github.com/preroot/preroot/internal/bootlog"
+	"github.com/preroot/preroot/internal/bootreport"
+	"github.com/preroot/preroot/internal/plan"
+	"github.com/preroot/preroot/internal/rootdir"
+)
+
+const (
+	// earlyUsr is where a verified /usr is mounted before the root is known, as Flatcar's first stage has it.
+	earlyUsr = "/sysusr/usr"
+	// stageRoot is where the root of the second stage is put together, stageInit what runs in it.
+	stageRoot = "/stage"
+	stageInit = "/init"
+)
+
+// reach finds the devices, opens /usr and looks at the root, in this order, and mounts nothing that takes writes. Where the root is not for
+// preroot it hands over to the second stage of /usr, and returns only with the reason if there is none.
+func (b *boot) reach(arguments []string) (devices, error) {
+	b.usrOnly = len(b.plan.Fallback) > 0
+	found, err := b.find()
+	if err := b.asReason(err); err != nil {
+		if refusal := b.plan.Fallback.Refusal(); refusal != nil {
+			err = fmt.Errorf("%w\nbesides, %w", err, refusal)
+		}
+		return found, err
+	}
+	if err := b.step("open /usr", func() error { return b.openUsr(found) }); err != nil {
+		return found, err
+	}
+	b.plan.NoteFreshDisk(found.Usr.Data)
+	if len(b.plan.Fallback) == 0 {
+		err := b.asReason(b.step("look at the root", func() error { return b.lookAtRoot(found) }))
+		if err != nil {
+			return found, err
+		}
+	}
+	if len(b.plan.Fallback) == 0 {
+		return found, nil
+	}
+	enter, err := b.lookForStage(found)
+	if err != nil {
+		return found, err
+	}
+	if enter != nil {
+		return found, b.enterStage(*enter, arguments)
+	}
+	// What there was to say of the root is not for a boot without a second stage.
+	b.plan.Fallback = nil
+	if b.usrOnly {
+		b.usrOnly = false
+		// They are noted again, with the root.
+		b.record(func() { b.report.Devices = []bootreport.Device{} })
+		if found, err = b.find(); err != nil {
+			return found, err
+		}
+	}
+	return found, b.step("look at the root", func() error { return b.lookAtRoot(found) })
+}
+
+func (b *boot) find() (found devices, err error) {
+	err = b.step("find devices", func() (err error) {
+		found, err = b.findDevices()
+		return err
+	})
+	return found, err
+}
+
+// asReason notes what was found out about the root as a reason for the second stage. Other errors are returned, and all of them where /usr lies
+// on the root.
+func (b *boot) asReason(err error) error {
+	var refusal *plan.Refusal
+	if errors.As(err, &refusal) && b.plan.Usr.Source != plan.UsrOnRoot {
+		b.plan.Fallback.Add(&plan.Refusal{Reason: strings.TrimSuffix(err.Error(), "\n"+refusal.Advice), Advice: refusal.Advice})
+		return nil
+	}
+	return err
+}
+
+// lookAtRoot opens the root, if it is under dm-verity, and makes sure that it can be mounted, and that it is for preroot to do so. All that stands
+// in the way of a root that nobody verifies is a *plan.Refusal.
+func (b *boot) lookAtRoot(found devices) (err error) {
+	if err := b.openRoot(found); err != nil {
+		return err
+	}
+	node := b.rootNode(found)
+	if b.plan.RootVolume == nil {
+		err = b.plan.CheckRoot(found.Root.Data.Content)
+	}
+	if err == nil {
+		b.rootType, err = b.fileSystem(node, b.plan.Root.Type)
+	}
+	if err == nil {
+		return nil
+	}
+	var refusal *plan.Refusal
+	if b.plan.RootVolume == nil && !errors.As(err, &refusal) {
+		err = &plan.Refusal{Reason: err.Error()}
+	}
+	return fmt.Errorf("root %s: %w", node, err)
+}
+
+// lookForStage mounts /usr at earlyUsr and decides what follows. It returns nil if there is no second stage, and the boot may go on.
+func (b *boot) lookForStage(found devices) (enter *plan.SecondStage, err error) {
+	err = b.step("look for a second stage", func() error {
+		if err := b.mountUsr(found, "/", earlyUsr); err != nil {
+			return err
+		}
+		b.usrAt = earlyUsr
+		info, err := os.Stat(earlyUsr + plan.SecondStageImage)
+		stage, err := plan.PlanSecondStage(b.plan.Fallback, err == nil && info.Mode().IsRegular())
+		if err == nil && stage.Enter {
+			enter = &stage
+		}
+		return err
+	})
+	return enter, err
+}
+
+// enterStage hands over to the second stage. It returns only with an error.
+func (b *boot) enterStage(stage plan.SecondStage, arguments []string) error {
+	for _, reason := range stage.Reasons {
+		b.log.Printf(bootlog.Notice, "the root is for the second stage: %s", reason)
+	}
+	var switched apply.Handover
+	err := b.step("enter the second stage", func() (err error) {
+		if err = b.prepareStage(stage); err == nil {
+			b.stopLoading()
+			switched, err = apply.SwitchRoot(stageRoot, apply.FindCarried(stageRoot))
+		}
+		return err
+	})
+	if err == nil {
+		err = b.execute(stageInit, arguments, switched, apply.DetachKernelMounts)
+	}
+	return fmt.Errorf("second stage on /usr: %w\nit was to take over, since %s", err, stage.Reasons[0])
+}
+
+// prepareStage puts the root of the second stage together.
+func (b *boot) prepareStage(stage plan.SecondStage) error {
+	image, err := os.Open(earlyUsr + plan.SecondStageImage)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	record := &bootreport.SecondStage{Image: "/usr" + plan.SecondStageImage, Reasons: stage.Reasons, Carried: []string{}}
+	b.record(func() { b.report.SecondStage = record })
+	for _, module := range []string{"loop", "squashfs", "overlay"} {
+		if err := b.load(module); err != nil {
+			return err
+		}
+	}
+	if err := apply.MountSecondStage(image, stageRoot); err != nil {
+		return err
+	}
+	carried, err := apply.CarryAppended(stageRoot)
+	b.record(func() { record.Carried = append(record.Carried, carried...) })
+	if err != nil {
+		return err
+	}
+	root, err := rootdir.Open(stageRoot)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := apply.CheckInit(root, stageInit); err != nil {
+		return err
+	}
+	return apply.MoveMount(earlyUsr, stageRoot, earlyUsr)
+}

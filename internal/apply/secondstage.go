@@ -1,0 +1,145 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"github.com/preroot/preroot/internal/loopdev"
+	"github.com/preroot/preroot/internal/mountapi"
+)
+
+// secondStageWork is where the parts of the second stage's root are put together, in a mount namespace of their own.
+const secondStageWork = "/run/preroot/second-stage"
+
+// MountSecondStage shows an image, a squashfs, at target with a memory file system above it that takes writes. Nothing but the one
+// overlay is left in the mount table.
+func MountSecondStage(image *os.File, target string) error {
+	loop, err := loopdev.Attach(image, 0, 0, 512)
+	if err != nil {
+		return err
+	}
+	// The mount keeps the device.
+	defer loop.Close()
+	space, err := mountapi.NewNamespace()
+	if err != nil {
+		return err
+	}
+	defer space.Close()
+	var overlay *mountapi.Mount
+	err = space.Do(func() (err error) {
+		overlay, err = stageImage(loop.Path)
+		return err
+	})
+	// The empty directory below the namespace's own mount.
+	_ = os.Remove(secondStageWork)
+	if err != nil {
+		return err
+	}
+	if err := makeMountPoint(target); err != nil {
+		overlay.Close()
+		return err
+	}
+	return overlay.MoveTo(target)
+}
+
+// stageImage runs in the namespace.
+func stageImage(node string) (*mountapi.Mount, error) {
+	err := mountapi.Attach("tmpfs", "preroot", secondStageWork, []mountapi.Option{{Key: "mode", Value: "0755"}}, 0)
+	if err != nil {
+		return nil, err
+	}
+	lower, upper, work := path.Join(secondStageWork, "image"), path.Join(secondStageWork, "upper"), path.Join(secondStageWork, "work")
+	if err := mountapi.Attach("squashfs", node, lower, nil, mountapi.ReadOnly); err != nil {
+		return nil, err
+	}
+	for _, directory := range []string{upper, work} {
+		if err := os.Mkdir(directory, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return mountapi.New("overlay", "overlay", []mountapi.Option{
+		{Key: "lowerdir+", Value: lower}, {Key: "upperdir", Value: upper}, {Key: "workdir", Value: work},
+	}, 0)
+}
+
+// MoveMount moves one mount to a place below the next root, which is made with what is above it. It stays the same mount. No part of the place
+// below root may be a link.
+func MoveMount(source, root, inside string) error {
+	target, err := makeMountPoints(root, inside)
+	if err != nil {
+		return err
+	}
+	return mountapi.Move(source, target)
+}
+
+// Where an initrd that is appended to the image has what Flatcar's second stage works with (PXE), and where it is found there.
+const (
+	appendedUsr = "/usr.squashfs"
+	stageOEM    = "/oem"
+)
+
+// appendedOEM are the directories for /oem; what is in the last one counts.
+var appendedOEM = []string{"/usr/share/oem", "/oem"}
+
+// appendedExtra is what systemd-stub(7) adds; the service manager of the second stage looks for it in its own root.
+const appendedExtra = "/.extra"
+
+// CarryAppended gives a second stage at root what was appended to the initramfs, and returns its names. The files for /oem get a
+// memory file system of their own, which is there too where /usr came with the initramfs: Flatcar's second stage takes the partition
+// otherwise.
+func CarryAppended(root string) (carried []string, err error) {
+	_, usrErr := os.Lstat(appendedUsr)
+	oem := usrErr == nil
+	for _, directory := range appendedOEM {
+		oem = oem || isFilled(directory)
+	}
+	if oem {
+		if err := makeMountPoint(root + stageOEM); err != nil {
+			return carried, err
+		}
+		// As large as need be: size=0 is no limit.
+		options := []mountapi.Option{{Key: "mode", Value: "0755"}, {Key: "size", Value: "0"}}
+		if err := mountapi.Attach("tmpfs", "oem", root+stageOEM, options, mountapi.NoDev); err != nil {
+			return carried, err
+		}
+	}
+	for _, directory := range appendedOEM {
+		if !isFilled(directory) {
+			continue
+		}
+		if err := copyTree(directory, root+stageOEM); err != nil {
+			return carried, fmt.Errorf("take %s along: %w", directory, err)
+		}
+		carried = append(carried, directory)
+	}
+	for _, name := range []string{appendedUsr, appendedExtra} {
+		err := copyTree(name, root+name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return carried, fmt.Errorf("take %s along: %w", name, err)
+		}
+		carried = append(carried, name)
+	}
+	return carried, nil
+}
+
+// isFilled reports whether a directory has something in it.
+func isFilled(directory string) bool {
+	names, err := os.ReadDir(directory)
+	return err == nil && len(names) > 0
+}
+
+// DetachKernelMounts takes away what Flatcar's first stage takes away before the second one starts, which mounts its own. /run stays, with the report in
+// it.
+func DetachKernelMounts() error {
+	for _, target := range []string{"/dev", "/sys", "/proc"} {
+		if err := mountapi.Detach(target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
