@@ -63,6 +63,9 @@ type boot struct {
 	usrOnly         bool
 	usrAt, rootType string
 
+	// environment is for the next init, besides what the kernel gave.
+	environment []string
+
 	restorePanic func()
 	readingTime  time.Duration
 
@@ -112,6 +115,9 @@ func (b *boot) run(arguments []string) (err error) {
 
 	found, err := b.reach(arguments)
 	if err != nil {
+		return err
+	}
+	if err := b.step("pass on what systemd-stub brought", b.passExtra); err != nil {
 		return err
 	}
 	if err := b.step("mount root and /usr", func() error { return b.mountRoot(found) }); err != nil {

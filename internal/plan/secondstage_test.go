@@ -89,6 +89,7 @@ func TestOptionalReasons(t *testing.T) {
 		want []string
 	}{
 		"usual":           {wholeLine, &observe.Partition{}, nil},
+		"no disk":         {wholeLine, nil, nil},
 		"no root":         {"rw usrhash=" + testHash, &observe.Partition{}, []string{"the kernel command line has no root="}},
 		"fresh disk":      {wholeLine, fresh, []string{"the disk vda has the GUID of a fresh image"}},
 		"word for a disk": {wholeLine + " flatcar.randomize_guid=x", &observe.Partition{}, []string{"the kernel command line has flatcar.randomize_guid"}},
