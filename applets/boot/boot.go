@@ -62,6 +62,11 @@ type boot struct {
 	// rootType is what the root is mounted as.
 	usrOnly         bool
 	usrAt, rootType string
+	// rootDisk is where devices are looked for first. tried are the places of fstab entries that were dealt with, waited how long their
+	// devices took.
+	rootDisk string
+	tried    map[string]bool
+	waited   time.Duration
 
 	// environment is for the next init, besides what the kernel gave.
 	environment []string
@@ -117,6 +122,7 @@ func (b *boot) run(arguments []string) (err error) {
 	if err != nil {
 		return err
 	}
+	b.rootDisk = found.Root.Data.Disk
 	if err := b.step("pass on what systemd-stub brought", b.passExtra); err != nil {
 		return err
 	}
@@ -126,7 +132,7 @@ func (b *boot) run(arguments []string) (err error) {
 	if err := b.step("apply rules for /etc", b.applyEtcRules); err != nil {
 		return err
 	}
-	if err := b.step("merge extensions", b.mergeExtensions); err != nil {
+	if err := b.step("merge extensions", b.mergeAll); err != nil {
 		return err
 	}
 	return b.handOver(arguments)

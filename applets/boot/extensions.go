@@ -234,6 +234,9 @@ func (m *merger) warnSettings(class osrelease.Class) {
 }
 
 func (m *merger) apply(merge *plan.Merge) error {
+	if err := m.keepMountsBelow(merge); err != nil {
+		return err
+	}
 	if err := m.workspace.Merge(merge); err != nil {
 		return err
 	}

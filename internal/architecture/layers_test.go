@@ -36,7 +36,7 @@ var (
 var layers = []layer{
 	{
 		name: "formats",
-		packages: []string{"internal/cms", "internal/ddi", "internal/egrep", "internal/executable", "internal/fec", "internal/gpt", "internal/hashtree",
+		packages: []string{"internal/cms", "internal/ddi", "internal/egrep", "internal/executable", "internal/fec", "internal/fstab", "internal/gpt", "internal/hashtree",
 			"internal/imagepolicy", "internal/inifile",
 			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/reedsolomon", "internal/superblock",
 			"internal/tmpfiles", "internal/veritytable", "internal/versionorder"},

@@ -47,6 +47,8 @@ type Report struct {
 	Devices []Device `json:"devices"`
 	Usr     *Usr     `json:"usr,omitempty"`
 	Root    *Root    `json:"root,omitempty"`
+	// EarlyMounts are the entries of the root's fstab that were mounted.
+	EarlyMounts []EarlyMount `json:"earlyMounts,omitempty"`
 	// SecondStage is nil if the real root followed.
 	SecondStage *SecondStage `json:"secondStage,omitempty"`
 	// Rules are nil if there are none for this image.

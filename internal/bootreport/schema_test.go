@@ -207,6 +207,7 @@ func full() *Report {
 		DryRun: true, Unmerged: true, Omitted: 3, Notes: []string{"a note"},
 		Actions: []RuleAction{{Rule: "R7", Do: "remove", Path: "/etc/x", Why: "as shipped", Error: "read-only"}},
 	}
+	r.EarlyMounts = []EarlyMount{{Where: "/var", Device: "/dev/vda5", FileSystem: "ext4"}}
 	r.SecondStage = &SecondStage{Image: "/usr/lib/flatcar/bootengine.img", Reasons: []string{"no root="}, Carried: []string{"/oem"}}
 	r.Merges[0].Shadows, r.Merges[0].BootRefresh = []string{"a hides b"}, "left to systemd"
 	r.Merges[0].Decisions[0].SignatureNote = "no key"

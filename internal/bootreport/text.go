@@ -17,6 +17,7 @@ func (r *Report) Text() string {
 	var w writer
 	w.head(r)
 	w.devices(r)
+	w.earlyMounts(r.EarlyMounts)
 	w.secondStage(r.SecondStage)
 	w.rules(r.Rules)
 	for _, m := range r.Merges {

@@ -165,6 +165,16 @@ func (m *Mount) MoveTo(target string) error {
 	return nil
 }
 
+// MoveToFile attaches the mount at an open directory; O_PATH is enough. It closes the mount's descriptor in any case.
+func (m *Mount) MoveToFile(directory *os.File) error {
+	defer m.Close()
+	err := unix.MoveMount(m.fd, "", int(directory.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err != nil {
+		return &Error{Operation: "attach mount", FSType: m.fsType, Target: directory.Name(), Errno: err}
+	}
+	return nil
+}
+
 // Close drops the descriptor; a mount that was never attached goes with it. It
 // may be called twice, and on nil.
 func (m *Mount) Close() {

@@ -25,12 +25,12 @@ var harmlessRD = []string{
 	"rd.timeout", "rd.earlytimeout", "rd.retry", "rd.systemd.verity", "rd.systemd.confext", "rd.systemd.sysext", "rd.veritytab",
 	"rd.shell", "rd.emergency", "rd.earlytrace", "rd.debug", "rd.info", "rd.quiet", "rd.memdebug", "rd.plymouth", "rd.hostonly",
 	"rd.udev.", "rd.vconsole.", "rd.locale.", "rd.systemd.log_", "rd.systemd.show_status", "rd.systemd.journald.",
-	"rd.driver.blacklist",
+	"rd.driver.blacklist", "rd.fstab", "rd.systemd.import_credentials",
 }
 
 // switchableRD are words for what preroot has not; they are harmless if they say that it is not wanted.
 var switchableRD = []string{
-	"rd.auto", "rd.luks", "rd.lvm", "rd.md", "rd.dm", "rd.dmraid", "rd.multipath", "rd.neednet", "rd.fstab", "rd.skipfsck", "rd.systemd.gpt_auto",
+	"rd.auto", "rd.luks", "rd.lvm", "rd.md", "rd.dm", "rd.dmraid", "rd.multipath", "rd.neednet", "rd.skipfsck", "rd.systemd.gpt_auto",
 	"rd.systemd.debug_shell",
 }
 
