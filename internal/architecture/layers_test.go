@@ -38,7 +38,7 @@ var layers = []layer{
 		name: "formats",
 		packages: []string{"internal/cms", "internal/ddi", "internal/egrep", "internal/executable", "internal/fec", "internal/fstab", "internal/gpt", "internal/hashtree",
 			"internal/imagepolicy", "internal/inifile",
-			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/reedsolomon", "internal/superblock",
+			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/passphrase", "internal/reedsolomon", "internal/superblock",
 			"internal/tmpfiles", "internal/veritytable", "internal/versionorder"},
 		imports: []string{"formats"},
 		// The hashes that the standard library has not.
@@ -48,21 +48,21 @@ var layers = []layer{
 	},
 	{
 		name:      "kernel, reading",
-		packages:  []string{"internal/blockdev", "internal/efivar", "internal/kernellog", "internal/rootdir", "internal/terminal", "internal/uevent"},
+		packages:  []string{"internal/blockdev", "internal/console", "internal/efivar", "internal/kernellog", "internal/rootdir", "internal/terminal", "internal/uevent"},
 		imports:   []string{"formats"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,
 	},
 	{
 		name:      "kernel, changing",
-		packages:  []string{"internal/devmapper", "internal/kernelmodules", "internal/keyring", "internal/loopdev", "internal/mountapi", "internal/servicemanager"},
+		packages:  []string{"internal/devmapper", "internal/kernelmodules", "internal/keyring", "internal/lastfailure", "internal/loopdev", "internal/mountapi", "internal/servicemanager"},
 		imports:   []string{"formats", "kernel, reading"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,
 	},
 	{
 		name:      "records",
-		packages:  []string{"internal/bootlog", "internal/bootreport"},
+		packages:  []string{"internal/bootlog", "internal/bootreport", "internal/failurescreen"},
 		imports:   []string{"formats", "records"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

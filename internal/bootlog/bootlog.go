@@ -111,8 +111,14 @@ func (l *Logger) Fail(text string) {
 }
 
 // ShowOnConsoles makes the kernel write records of every level but debug to all
-// consoles (syslog(2), SYSLOG_ACTION_CONSOLE_LEVEL).
-func ShowOnConsoles() {
-	const consoleLevelAction, upToInfo = 8, 7
-	_, _, _ = unix.Syscall(unix.SYS_SYSLOG, consoleLevelAction, 0, upToInfo)
+// consoles.
+func ShowOnConsoles() { setConsoleLevel(int(Debug)) }
+
+// HideOnConsoles makes the kernel write only what is worse than an error to the consoles, so that a person can read, and type.
+func HideOnConsoles() { setConsoleLevel(int(Error)) }
+
+// setConsoleLevel lets records below a priority through (syslog(2), SYSLOG_ACTION_CONSOLE_LEVEL).
+func setConsoleLevel(level int) {
+	const consoleLevelAction = 8
+	_, _, _ = unix.Syscall(unix.SYS_SYSLOG, consoleLevelAction, 0, uintptr(level))
 }
