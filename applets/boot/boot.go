@@ -21,8 +21,10 @@ import (
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
 	"github.com/preroot/preroot/internal/devmapper"
+	"github.com/preroot/preroot/internal/failurescreen"
 	"github.com/preroot/preroot/internal/kernelcmdline"
 	"github.com/preroot/preroot/internal/kernelmodules"
+	"github.com/preroot/preroot/internal/lastfailure"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/plan"
 )
@@ -32,13 +34,8 @@ const (
 	newRoot = "/sysroot"
 	// settingsFile lies in the image.
 	settingsFile = "/etc/preroot.conf"
-	// profile names what is in the binary; there is no shell yet.
-	profile = "sealed"
 	// workTime bounds everything but the wait for devices.
 	workTime = 120 * time.Second
-	// readingTime is how long a failure stays on the screen before the restart,
-	// unless panic= says otherwise.
-	readingTime = 10 * time.Second
 	// panicSeconds is used where panic= is not given.
 	panicSeconds = "10"
 )
@@ -62,6 +59,8 @@ type boot struct {
 	// rootType is what the root is mounted as.
 	usrOnly         bool
 	usrAt, rootType string
+	// stood are the errors that became reasons for the second stage.
+	stood []*earlierError
 	// rootDisk is where devices are looked for first. tried are the places of fstab entries that were dealt with, waited how long their
 	// devices took.
 	rootDisk string
@@ -72,34 +71,46 @@ type boot struct {
 	environment []string
 
 	restorePanic func()
-	readingTime  time.Duration
+	program      Program
+	failure      plan.Failure
+	breakpoints  []plan.Breakpoint
+	// current is the step that runs; screen is what a failure shows.
+	current string
+	screen  failurescreen.Screen
 
-	// recording guards report: the deadline may write it at any time.
+	// recording guards report and current: the deadline may write it at any time.
 	recording sync.Mutex
 	failed    atomic.Bool
-	// restart and sleep are the way out of fail; tests have doubles, and their
-	// reports lie elsewhere.
-	restart    func() error
+	// end and sleep are the way out of fail; tests have doubles, and their reports lie elsewhere, as do their consoles and
+	// what is kept over a restart.
+	end        func(plan.Ending) error
 	sleep      func(time.Duration)
 	reportFile string
+	consoles   consoles
+	last       *lastfailure.Store
+	lastRead   chan struct{}
 }
 
 // Main runs the boot. It returns only when not called as PID 1.
-func Main(arguments []string) int {
+func Main(program Program, arguments []string) int {
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "preroot: boot is for PID 1 of an initramfs")
 		return 1
 	}
 	b := &boot{
 		log:          &bootlog.Logger{},
-		report:       bootreport.New("", "", profile),
+		report:       bootreport.New("", "", program.Profile),
 		reasons:      map[string]string{},
 		restorePanic: func() {},
-		readingTime:  readingTime,
-		restart:      apply.Reboot,
+		program:      program,
+		end:          end,
 		sleep:        time.Sleep,
 		reportFile:   bootreport.Path,
+		consoles:     machineConsoles(),
+		last:         lastfailure.Machine(),
 	}
+	// Until the settings are known the strictest hold.
+	b.failure, _ = plan.PlanFailure(kernelcmdline.CommandLine{}, plan.NoFailureSettings(), false)
 	b.fail(b.run(arguments))
 	return 1
 }
@@ -107,32 +118,33 @@ func Main(arguments []string) int {
 // run returns only with the reason why the boot cannot go on.
 func (b *boot) run(arguments []string) (err error) {
 	defer b.catch(&err)
-	if err := b.step("mount /proc, /sys, /dev and /run", b.mountAPI); err != nil {
+	if err := b.step(stepAPI, b.mountAPI); err != nil {
 		return err
 	}
-	if err := b.step("read command line and settings", b.planBoot); err != nil {
+	if err := b.step(stepSettings, b.planBoot); err != nil {
 		return err
 	}
 	b.deadline = time.AfterFunc(b.plan.Timeout+workTime, b.guarded(func() {
-		b.fail(fmt.Errorf("the boot took longer than %v", b.plan.Timeout+workTime))
+		b.fail(&tooLongError{b.plan.Timeout + workTime})
 	}))
 	b.loadCertainModules()
+	b.startReadingLast()
 
 	found, err := b.reach(arguments)
 	if err != nil {
 		return err
 	}
 	b.rootDisk = found.Root.Data.Disk
-	if err := b.step("pass on what systemd-stub brought", b.passExtra); err != nil {
+	if err := b.step(stepStub, b.passExtra); err != nil {
 		return err
 	}
-	if err := b.step("mount root and /usr", func() error { return b.mountRoot(found) }); err != nil {
+	if err := b.step(stepMount, func() error { return b.mountRoot(found) }); err != nil {
 		return err
 	}
-	if err := b.step("apply rules for /etc", b.applyEtcRules); err != nil {
+	if err := b.step(stepEtc, b.applyEtcRules); err != nil {
 		return err
 	}
-	if err := b.step("merge extensions", b.mergeAll); err != nil {
+	if err := b.step(stepExtensions, b.mergeAll); err != nil {
 		return err
 	}
 	return b.handOver(arguments)
@@ -141,10 +153,19 @@ func (b *boot) run(arguments []string) (err error) {
 // step runs one part of the boot and notes it in the report.
 func (b *boot) step(name string, run func() error) error {
 	b.stopIfFailed()
+	if err := b.breakBefore(name); err != nil {
+		return err
+	}
 	var end func(error)
-	b.record(func() { end = b.report.Begin(name) })
+	b.record(func() {
+		b.current = name
+		end = b.report.Begin(name)
+	})
 	err := run()
-	b.record(func() { end(err) })
+	b.record(func() {
+		b.current = ""
+		end(err)
+	})
 	return err
 }
 
@@ -167,7 +188,6 @@ func (b *boot) mountAPI() error {
 	if err := apply.OpenConsole(); err != nil {
 		b.warn("%v", err)
 	}
-	b.readingTime = apply.PanicDelay(readingTime)
 	b.restorePanic = apply.RestartOnPanic(panicSeconds)
 	return nil
 }
@@ -186,7 +206,7 @@ func (b *boot) planBoot() error {
 	b.report.Kernel, b.report.CommandLine = release, strings.TrimSpace(string(text))
 	b.log.Printf(bootlog.Info, "starting on Linux %s", release)
 
-	settings := plan.Settings{}
+	settings := plan.Settings{Failure: plan.NoFailureSettings()}
 	conf, err := os.ReadFile(settingsFile)
 	if err == nil {
 		settings, err = plan.ParseSettings(conf)
@@ -194,12 +214,24 @@ func (b *boot) planBoot() error {
 		err = nil
 	}
 	if err != nil {
+		b.failure, _ = plan.PlanFailure(b.words, plan.NoFailureSettings(), false)
 		return err
+	}
+	var warnings []string
+	b.failure, warnings = plan.PlanFailure(b.words, settings.Failure, b.program.Shell != nil)
+	for _, warning := range warnings {
+		b.warn("%s", warning)
 	}
 	_, err = os.Stat(plan.SquashfsFile)
 	settings.HasSquashfs = err == nil
 	if b.plan, err = plan.PlanBoot(b.words, settings); err != nil {
 		return err
+	}
+	if b.breakpoints, err = plan.PlanBreakpoints(b.words, b.failure); err != nil {
+		// A second stage has its own way with these words.
+		if err := b.asReason(stepSettings, err); err != nil {
+			return err
+		}
 	}
 	for _, warning := range b.plan.Warnings {
 		b.warn("%s", warning)
@@ -219,4 +251,15 @@ func (b *boot) warn(format string, arguments ...any) {
 	text := fmt.Sprintf(format, arguments...)
 	b.log.Printf(bootlog.Warning, "%s", text)
 	b.record(func() { b.report.Warnings = append(b.report.Warnings, text) })
+}
+
+// end ends the machine.
+func end(how plan.Ending) error {
+	switch how {
+	case plan.EndPowerOff:
+		return apply.PowerOff()
+	case plan.EndHalt:
+		return apply.Halt()
+	}
+	return apply.Reboot()
 }

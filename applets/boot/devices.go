@@ -2,8 +2,6 @@ package boot
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -137,7 +135,7 @@ func (b *boot) findDevices() (devices, error) {
 				settled = true
 				continue
 			}
-			return devices{found, partitions}, b.refuseMissing(found, missing, partitions)
+			return devices{found, partitions}, &missingError{missing, b.plan.Timeout, describe(partitions), found.RootIsMissing}
 		}
 	}
 }
@@ -164,17 +162,6 @@ func modaliases(events []uevent.Event) []string {
 		}
 	}
 	return aliases
-}
-
-// refuseMissing says what did not appear in time. Where it is the root, a second stage may know more.
-func (b *boot) refuseMissing(found plan.Devices, missing string, partitions []observe.Partition) error {
-	refusal := &plan.Refusal{
-		Reason: fmt.Sprintf("no partition %s appeared within %v", missing, b.plan.Timeout), Advice: describe(partitions),
-	}
-	if !found.RootIsMissing {
-		return errors.New(refusal.Error())
-	}
-	return refusal
 }
 
 // describe lists what block devices there are, for a person to compare.

@@ -4,16 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/preroot/preroot/internal/blockdev"
 	"github.com/preroot/preroot/internal/bootlog"
+	"github.com/preroot/preroot/internal/failurescreen"
+	"github.com/preroot/preroot/internal/plan"
 )
+
+const (
+	// consoleTime bounds what a console that takes nothing costs.
+	consoleTime = 2 * time.Second
+	// printTime lets the kernel write its own records before the screen.
+	printTime = 300 * time.Millisecond
+)
+
+// bugError is a panic of ours.
+type bugError struct{ reason any }
+
+func (e *bugError) Error() string { return fmt.Sprintf("preroot has a bug: %v", e.reason) }
+
+// tooLongError says that the time for the whole boot is over.
+type tooLongError struct{ limit time.Duration }
+
+func (e *tooLongError) Error() string { return fmt.Sprintf("the boot took longer than %v", e.limit) }
 
 // catch turns a panic of the calling goroutine into an error: PID 1 must not
 // end.
 func (b *boot) catch(err *error) {
 	if reason := recover(); reason != nil {
-		*err = fmt.Errorf("preroot has a bug: %v", reason)
+		*err = &bugError{reason}
 		b.log.Printf(bootlog.Error, "%s", debug.Stack())
 	}
 }
@@ -40,7 +61,7 @@ func (b *boot) stopIfFailed() {
 	}
 }
 
-// fail shows why the boot cannot go on, gives time to read it, and restarts the
+// fail shows why the boot cannot go on, offers a shell if the image allows it, gives time to read, and restarts the
 // machine. It does not return; only the first call says anything.
 func (b *boot) fail(reason error) {
 	if !b.failed.CompareAndSwap(false, true) {
@@ -49,10 +70,20 @@ func (b *boot) fail(reason error) {
 	if err := b.show(reason); err != nil {
 		b.log.Fail(err.Error())
 	}
-	b.log.Fail(fmt.Sprintf("restarting in %v", b.readingTime))
-	b.sleep(b.readingTime)
+	offered := b.failure.Action != plan.ActionReboot
+	if offered {
+		if err := b.rescue(); err != nil {
+			b.log.Fail(err.Error())
+			offered = false
+		}
+	} else if err := b.display(); err != nil {
+		b.log.Fail(err.Error())
+	}
+	if !offered {
+		b.sleep(b.failure.ReadingTime)
+	}
 	for {
-		if err := b.restart(); err != nil {
+		if err := b.end(b.failure.Ending); err != nil {
 			b.log.Fail(fmt.Sprintf("restart: %v", err))
 		}
 		// Nothing else is left to do, and PID 1 must not end.
@@ -60,17 +91,100 @@ func (b *boot) fail(reason error) {
 	}
 }
 
-// show tells the reason on the consoles and in the report.
+// ending says what becomes of the machine.
+func (b *boot) ending() string {
+	switch b.failure.Ending {
+	case plan.EndPowerOff:
+		return "powering off"
+	case plan.EndHalt:
+		return "halting"
+	}
+	return "restarting"
+}
+
+// show tells the reason in the kernel log, which reaches the consoles, and in the report, and keeps it over the restart.
 func (b *boot) show(reason error) (err error) {
 	defer b.catch(&err)
 	if reason == nil {
 		reason = errors.New("the boot ended without a reason")
 	}
-	b.log.Fail("boot failed: " + reason.Error())
+	text := reason.Error()
+	b.log.Fail("boot failed: " + text)
+	var step, previous string
+	var done []string
 	b.record(func() {
-		b.report.Failure = reason.Error()
+		previous = b.report.PreviousFailure
+		if step = b.current; step == "" && len(b.report.Steps) > 0 {
+			step = b.report.Steps[len(b.report.Steps)-1].Name
+		}
+		for _, s := range b.report.Steps {
+			if s.Error == "" && s.Name != step {
+				done = append(done, s.Name)
+			}
+		}
+	})
+	code := failureCode(step, reason)
+	b.screen = failurescreen.Screen{
+		Code: code, Cause: text, Step: step, Done: done, Previous: previous,
+		System: fmt.Sprintf("Linux %s, preroot %s; docs/failure.md has all codes", b.report.Kernel, b.program.Profile),
+	}
+	if missing, ok := errors.AsType[*missingError](reason); ok {
+		b.screen.Waited = fmt.Sprintf("%s, %v", missing.what, missing.limit)
+	}
+	b.record(func() {
+		b.report.Failure, b.report.FailureCode = text, code.Name
 		b.report.End()
 		_ = b.report.Write(b.reportFile)
 	})
+	b.keep(code.Name + " " + step + "\n" + text)
 	return nil
+}
+
+// display writes the screen to every console, and goes on doing so for those that come later, until the machine restarts.
+func (b *boot) display() (err error) {
+	defer b.catch(&err)
+	next := fmt.Sprintf("%s in %v", b.ending(), b.failure.ReadingTime)
+	b.log.Fail(next)
+	b.screen.Next = fmt.Sprintf("%s%s.", strings.ToUpper(next[:1]), next[1:])
+	if b.failure.Why != "" {
+		b.screen.Next += "\nNo shell: " + b.failure.Why + "."
+	}
+	b.showOnConsoles()
+	return nil
+}
+
+// showOnConsoles returns when the consoles of now have the screen, and keeps later ones in view.
+func (b *boot) showOnConsoles() {
+	for _, device := range blockdev.UnboundDevices(b.consoles.sys) {
+		b.screen.Unbound = append(b.screen.Unbound, failurescreen.Device{Name: device.Name, Modalias: device.Modalias})
+	}
+	text := "\n" + b.screen.Text()
+	shown := map[string]bool{}
+	changed := b.consoles.watch()
+	b.consoles.settle()
+	show := func() {
+		done := make(chan struct{}, 64)
+		count := 0
+		for _, name := range b.consoles.active() {
+			if !shown[name] && count < cap(done) {
+				shown[name] = true
+				count++
+				go func() {
+					_ = b.consoles.write(name, text)
+					done <- struct{}{}
+				}()
+			}
+		}
+		for range count {
+			<-done
+		}
+	}
+	show()
+	go func() {
+		var err error
+		defer b.catch(&err)
+		for range changed {
+			show()
+		}
+	}()
 }

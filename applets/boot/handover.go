@@ -20,7 +20,7 @@ import (
 // with an error.
 func (b *boot) handOver(arguments []string) error {
 	var switched apply.Handover
-	err := b.step("hand over", func() (err error) {
+	err := b.step(stepHandOver, func() (err error) {
 		switched, err = b.switchRoot()
 		return err
 	})
@@ -69,6 +69,7 @@ func (b *boot) execute(init string, arguments []string, switched apply.Handover,
 		MemoryUsedKiB: observe.Memory("MemTotal") - observe.Memory("MemAvailable"),
 	}
 	b.record(func() { b.report.Handover = handover })
+	b.forgetLast()
 	if len(switched.LeftOver) > 0 {
 		b.warn("the initramfs was not freed: %s", strings.Join(switched.LeftOver, " "))
 	}

@@ -26,18 +26,18 @@ const (
 func (b *boot) reach(arguments []string) (devices, error) {
 	b.usrOnly = len(b.plan.Fallback) > 0
 	found, err := b.find()
-	if err := b.asReason(err); err != nil {
+	if err := b.asReason(stepDevices, err); err != nil {
 		if refusal := b.plan.Fallback.Refusal(); refusal != nil {
 			err = fmt.Errorf("%w\nbesides, %w", err, refusal)
 		}
 		return found, err
 	}
-	if err := b.step("open /usr", func() error { return b.openUsr(found) }); err != nil {
+	if err := b.step(stepUsr, func() error { return b.openUsr(found) }); err != nil {
 		return found, err
 	}
 	b.plan.NoteFreshDisk(found.Usr.Data)
 	if len(b.plan.Fallback) == 0 {
-		err := b.asReason(b.step("look at the root", func() error { return b.lookAtRoot(found) }))
+		err := b.asReason(stepRoot, b.step(stepRoot, func() error { return b.lookAtRoot(found) }))
 		if err != nil {
 			return found, err
 		}
@@ -62,11 +62,21 @@ func (b *boot) reach(arguments []string) (devices, error) {
 			return found, err
 		}
 	}
-	return found, b.step("look at the root", func() error { return b.lookAtRoot(found) })
+	return found, b.step(stepRoot, func() error { return b.lookAtRoot(found) })
+}
+
+// original returns the error that became the reason for which the boot stops, or else that reason.
+func (b *boot) original(reason error) error {
+	for _, earlier := range b.stood {
+		if reason != nil && earlier.Error() == reason.Error() {
+			return earlier
+		}
+	}
+	return reason
 }
 
 func (b *boot) find() (found devices, err error) {
-	err = b.step("find devices", func() (err error) {
+	err = b.step(stepDevices, func() (err error) {
 		found, err = b.findDevices()
 		return err
 	})
@@ -75,10 +85,11 @@ func (b *boot) find() (found devices, err error) {
 
 // asReason notes what was found out about the root as a reason for the second stage. Other errors are returned, and all of them where /usr lies
 // on the root.
-func (b *boot) asReason(err error) error {
+func (b *boot) asReason(step string, err error) error {
 	var refusal *plan.Refusal
 	if errors.As(err, &refusal) && b.plan.Usr.Source != plan.UsrOnRoot {
 		b.plan.Fallback.Add(&plan.Refusal{Reason: strings.TrimSuffix(err.Error(), "\n"+refusal.Advice), Advice: refusal.Advice})
+		b.stood = append(b.stood, &earlierError{step, err})
 		return nil
 	}
 	return err
@@ -109,7 +120,7 @@ func (b *boot) lookAtRoot(found devices) (err error) {
 
 // lookForStage mounts /usr at earlyUsr and decides what follows. It returns nil if there is no second stage, and the boot may go on.
 func (b *boot) lookForStage(found devices) (enter *plan.SecondStage, err error) {
-	err = b.step("look for a second stage", func() error {
+	err = b.step(stepStage, func() error {
 		if err := b.mountUsr(found, "/", earlyUsr); err != nil {
 			return err
 		}
@@ -119,7 +130,7 @@ func (b *boot) lookForStage(found devices) (enter *plan.SecondStage, err error) 
 		if err == nil && stage.Enter {
 			enter = &stage
 		}
-		return err
+		return b.original(err)
 	})
 	return enter, err
 }
@@ -130,7 +141,7 @@ func (b *boot) enterStage(stage plan.SecondStage, arguments []string) error {
 		b.log.Printf(bootlog.Notice, "the root is for the second stage: %s", reason)
 	}
 	var switched apply.Handover
-	err := b.step("enter the second stage", func() (err error) {
+	err := b.step(stepEnter, func() (err error) {
 		if err = b.prepareStage(stage); err == nil {
 			b.stopLoading()
 			switched, err = apply.SwitchRoot(stageRoot, apply.FindCarried(stageRoot))

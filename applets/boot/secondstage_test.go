@@ -57,7 +57,7 @@ func TestWhatIsMissing(t *testing.T) {
 	}{{nil, false}, {[]observe.Partition{data}, false}, {[]observe.Partition{data, tree}, true}} {
 		f.plan.Fallback = nil
 		found, missing := f.plan.Select(c.partitions, "", false)
-		err := f.asReason(f.refuseMissing(found, missing, c.partitions))
+		err := f.asReason(stepDevices, &missingError{missing, 7 * time.Second, "there are others", found.RootIsMissing})
 		if (err == nil) != c.isReason || (len(f.plan.Fallback) == 1) != c.isReason {
 			t.Errorf("%v, %+v", err, f.plan.Fallback)
 		}
@@ -71,18 +71,22 @@ func TestWhatIsMissing(t *testing.T) {
 func TestReasons(t *testing.T) {
 	f := newFailure(t)
 	f.plan = &plan.Boot{}
-	if err := f.asReason(nil); err != nil || len(f.plan.Fallback) != 0 {
+	if err := f.asReason(stepRoot, nil); err != nil || len(f.plan.Fallback) != 0 {
 		t.Errorf("%v", err)
 	}
-	if err := f.asReason(errors.New("another")); err == nil || len(f.plan.Fallback) != 0 {
+	if err := f.asReason(stepRoot, errors.New("another")); err == nil || len(f.plan.Fallback) != 0 {
 		t.Errorf("%v", err)
 	}
 	wrapped := fmt.Errorf("root /dev/vda4: %w", &plan.Refusal{Reason: "it is dirty", Advice: "clean it"})
-	if err := f.asReason(wrapped); err != nil {
+	if err := f.asReason(stepRoot, wrapped); err != nil {
 		t.Error(err)
 	}
 	if _, err := plan.PlanSecondStage(f.plan.Fallback, false); err == nil || err.Error() != wrapped.Error() {
 		t.Errorf("%q, want %q", err, wrapped)
+	}
+	_, err := plan.PlanSecondStage(f.plan.Fallback, false)
+	if code := failureCode(stepStage, f.original(err)); code.Name != "PR-ROOT-CHECK" {
+		t.Errorf("%s", code.Name)
 	}
 	if stage, _ := plan.PlanSecondStage(f.plan.Fallback, true); len(stage.Reasons) != 1 || stage.Reasons[0] != "root /dev/vda4: it is dirty" {
 		t.Errorf("%q", stage.Reasons)

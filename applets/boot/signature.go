@@ -84,8 +84,8 @@ func explainRefusal(err error, volume *plan.Volume, policy trust.Policy, from st
 	if from != "" {
 		from = " (signature from " + from + ")"
 	}
-	return fmt.Errorf("%s is not opened: %s%s\n%s: sign the root hash with a key whose certificate is in /etc/verity.d of this image or in the kernel",
-		volume.Title(), refused.Reason, from, why)
+	return fmt.Errorf("%s is not opened: %w%s\n%s: sign the root hash with a key whose certificate is in /etc/verity.d of this image or in the kernel",
+		volume.Title(), refused, from, why)
 }
 
 // imageCertificates returns those of the image, or why none counts.

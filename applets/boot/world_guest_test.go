@@ -81,7 +81,7 @@ func enterInitramfs(t *testing.T, stage string) *world {
 	var uname unix.Utsname
 	w.check(unix.Uname(&uname))
 	w.boot = &boot{
-		log: &bootlog.Logger{}, report: bootreport.New("", "", profile), reasons: map[string]string{}, restorePanic: func() {},
+		log: &bootlog.Logger{}, report: bootreport.New("", "", "full"), reasons: map[string]string{}, restorePanic: func() {},
 		plan: &plan.Boot{Init: "/usr/sbin/init"},
 	}
 	w.boot.index, err = kernelmodules.ReadIndex("/", unix.ByteSliceToString(uname.Release[:]))

@@ -52,7 +52,7 @@ func run(pid int, arguments []string) int {
 		return applet(arguments)
 	}
 	if pid == 1 {
-		return boot.Main(arguments)
+		return boot.Main(program, arguments)
 	}
 	if len(arguments) == 2 && (arguments[1] == "--help" || arguments[1] == "-h") {
 		fmt.Println(usage)

@@ -31,7 +31,15 @@ const syncTime = 15 * time.Second
 
 // Reboot writes what is in memory to disk and restarts the machine. It returns
 // only if the kernel refuses.
-func Reboot() error {
+func Reboot() error { return end(unix.LINUX_REBOOT_CMD_RESTART) }
+
+// PowerOff does the same and switches the machine off.
+func PowerOff() error { return end(unix.LINUX_REBOOT_CMD_POWER_OFF) }
+
+// Halt does the same and leaves the machine standing still.
+func Halt() error { return end(unix.LINUX_REBOOT_CMD_HALT) }
+
+func end(how int) error {
 	written := make(chan struct{})
 	go func() {
 		unix.Sync()
@@ -41,7 +49,7 @@ func Reboot() error {
 	case <-written:
 	case <-time.After(syncTime):
 	}
-	return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	return unix.Reboot(how)
 }
 
 // PanicDelay returns how long a failure shall be readable: what panic= on the

@@ -60,6 +60,11 @@ type Report struct {
 	Warnings []string          `json:"warnings"`
 	// Failure is the message the boot ended with; empty if it went well.
 	Failure string `json:"failure,omitempty"`
+	// FailureCode is its code (docs/failure.md), PreviousFailure how the boot before this one ended, if that was kept.
+	FailureCode     string `json:"failureCode,omitempty"`
+	PreviousFailure string `json:"previousFailure,omitempty"`
+	// Shell says that somebody used a shell during this boot: what is true now need not be what was planned.
+	Shell bool `json:"shell,omitempty"`
 
 	// kernelBefore is the processor time in the kernel when PID 1 began.
 	kernelBefore time.Duration

@@ -197,6 +197,7 @@ func full() *Report {
 	r := sample()
 	r.Versions = Versions{Preroot: "v1.2.3", Revision: strings.Repeat("0f", 20) + "+changed", Go: "go1.26", Systemd: 262}
 	r.Failure = "no init"
+	r.FailureCode, r.PreviousFailure, r.Shell = "PR-HANDOVER", "PR-TIME find devices", true
 	r.Steps[0].UserMS, r.Steps[0].KernelMS = 1.5, 2
 	r.Usr.SignatureNote = "unknown key"
 	r.Root.Verity = &Verity{

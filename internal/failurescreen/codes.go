@@ -21,8 +21,8 @@ var (
 		"Build the initramfs again with a corrected preroot.conf, or boot an older one."}
 	DeviceMissing = Code{"PR-DEV-MISSING", "a disk or partition that the boot needs did not appear in time",
 		"Compare the name with the disk. If the disk is not there, its driver may be missing in this initramfs: see the devices without a driver."}
-	DeviceAsleep = Code{"PR-DEV-ASLEEP", "a partition holds the image of a system that sleeps",
-		"Boot with a larger initrd that resumes it, or give it up with noresume."}
+	DeviceRefused = Code{"PR-DEV-REFUSED", "a device holds a sleeping system, or several devices could be meant",
+		"Read the cause: resume with a larger initrd or give the image up with noresume; name the device that is meant."}
 	DeviceSearch = Code{"PR-DEV-SEARCH", "the search for devices failed",
 		"Read the cause; the kernel log has what drivers said."}
 	UsrHash = Code{"PR-USR-HASH", "the hash tree of /usr does not belong to the root hash",
@@ -59,6 +59,6 @@ var (
 
 // Codes are all there are.
 var Codes = []Code{
-	APIMount, CommandLine, Settings, DeviceMissing, DeviceAsleep, DeviceSearch, UsrHash, UsrDamaged, UsrSuperblock, UsrSignature,
+	APIMount, CommandLine, Settings, DeviceMissing, DeviceRefused, DeviceSearch, UsrHash, UsrDamaged, UsrSuperblock, UsrSignature,
 	UsrOpen, RootCheck, RootMount, EtcRules, ExtensionRequired, ExtensionMerge, HandOver, Passphrase, TooLong, Bug, Unknown,
 }

@@ -128,7 +128,7 @@ func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
 	for _, word := range []string{
 		"resume=/dev/vda3", "rd.luks.uuid=x", "rd.luks.name=x", "luks.uuid=x", "luks.name=x",
 		"rd.md.uuid=x", "rd.lvm.lv=x", "rd.lvm.vg=x", "netroot=x", "nfsroot=x", "flatcar.first_boot=detected",
-		"coreos.first_boot=1", "ignition.firstboot", "rd.break", "rd.break=pre-mount", "rd.systemd.unit=rescue.target",
+		"coreos.first_boot=1", "ignition.firstboot", "rd.systemd.unit=rescue.target",
 		"rd.unheard_of", "rd.unheard_of=0", "rd.luks=1", "rd.luks", "rd.md=maybe", "rd.systemd.debug_shell=ttyS0", "rd.udevx", "rd.driver.post=x",
 	} {
 		key, _, _ := strings.Cut(word, "=")

@@ -19,7 +19,6 @@ func TestSecondStageIsForWhatMustNotBeGuessed(t *testing.T) {
 		wholeLine + " flatcar.first_boot=detected":           "flatcar.first_boot",
 		wholeLine + " coreos.first_boot=1":                   "coreos.first_boot",
 		wholeLine + " ignition.firstboot":                    "ignition.firstboot",
-		wholeLine + " rd.break":                              "rd.break",
 		wholeLine + " rd.unheard-of=1":                       "rd.unheard-of",
 		wholeLine + " rd.luks.uuid=x":                        "rd.luks.uuid",
 		wholeLine + " luks.name=x":                           "luks.name",
@@ -55,8 +54,8 @@ func TestSecondStageIsForWhatMustNotBeGuessed(t *testing.T) {
 // There is no way to a second stage past a /usr that cannot be verified.
 func TestNoSecondStageWithoutUsr(t *testing.T) {
 	for _, line := range []string{
-		"root=LABEL=ROOT rd.break", "root=LABEL=ROOT flatcar.first_boot=1 usrhash=00", wholeLine + " resume=x systemd.verity=0",
-		wholeLine + " rd.break usrhash=00", "root=LABEL=ROOT rd.break verity.usr=LABEL=x verity.usrhash=00", wholeLine + " rd.break mount.usr=/dev/vda1",
+		"root=LABEL=ROOT rd.md.uuid=x", "root=LABEL=ROOT flatcar.first_boot=1 usrhash=00", wholeLine + " resume=x systemd.verity=0",
+		wholeLine + " rd.md.uuid=x usrhash=00", "root=LABEL=ROOT rd.md.uuid=x verity.usr=LABEL=x verity.usrhash=00", wholeLine + " rd.md.uuid=x mount.usr=/dev/vda1",
 	} {
 		if b, err := PlanBoot(kernelcmdline.Parse(line), Settings{}); err == nil {
 			t.Errorf("%s: %+v", line, b.Fallback)

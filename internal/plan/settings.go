@@ -25,6 +25,8 @@ type Settings struct {
 	Boot        BootSettings
 	// HasSquashfs says that the image has SquashfsFile; it stands in no file.
 	HasSquashfs bool
+	// Failure says what happens when a boot cannot go on.
+	Failure FailureSettings
 }
 
 // FlagChange is what to change of the flags of a mount.
@@ -50,10 +52,12 @@ type FlagChange struct {
 //	[Boot]
 //	TpmPhases=refuse|ignore
 //
-// Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd. Of [EtcRules], see parseEtcRules.
+// Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd. Of [EtcRules], see parseEtcRules,
+// of [Failure], FailureSettings.read.
 func ParseSettings(text []byte) (Settings, error) {
 	settings := Settings{
 		Required: map[osrelease.Class][]string{}, Flags: map[string]FlagChange{}, BootRefresh: map[osrelease.Class]BootRefresh{},
+		Failure: NoFailureSettings(),
 	}
 	file, err := inifile.Parse(text)
 	if err != nil {
@@ -69,6 +73,12 @@ func ParseSettings(text []byte) (Settings, error) {
 		}
 		if section == bootSection {
 			if err := settings.Boot.read(file); err != nil {
+				return settings, fmt.Errorf("read preroot.conf: %w", err)
+			}
+			continue
+		}
+		if section == failureSection {
+			if err := settings.Failure.read(file); err != nil {
 				return settings, fmt.Errorf("read preroot.conf: %w", err)
 			}
 			continue

@@ -26,6 +26,8 @@ var harmlessRD = []string{
 	"rd.shell", "rd.emergency", "rd.earlytrace", "rd.debug", "rd.info", "rd.quiet", "rd.memdebug", "rd.plymouth", "rd.hostonly",
 	"rd.udev.", "rd.vconsole.", "rd.locale.", "rd.systemd.log_", "rd.systemd.show_status", "rd.systemd.journald.",
 	"rd.driver.blacklist", "rd.fstab", "rd.systemd.import_credentials",
+	// See PlanBreakpoints.
+	"rd.break", "rd.systemd.break", "rd.earlyshell",
 }
 
 // switchableRD are words for what preroot has not; they are harmless if they say that it is not wanted.

@@ -1,0 +1,109 @@
+package boot
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/preroot/preroot/internal/bootlog"
+	"github.com/preroot/preroot/internal/plan"
+)
+
+// Program says what is in the binary besides the boot.
+type Program struct {
+	// Profile is its name.
+	Profile string
+	// Shell offers a shell on every console and returns when somebody left one. It is nil in a program without.
+	Shell func(Offer) (entered bool, err error)
+}
+
+// Offer is what a shell is offered with.
+type Offer struct {
+	// PassphraseHash is what has to be known first; empty if nothing.
+	PassphraseHash string
+	// AnswerTime bounds the wait for somebody; 0 for ever.
+	AnswerTime time.Duration
+	// Greeting is shown on every console first.
+	Greeting string
+}
+
+// deniedError says that nobody was let in.
+type deniedError struct{ reason error }
+
+func (e *deniedError) Error() string { return e.reason.Error() }
+func (e *deniedError) Unwrap() error { return e.reason }
+
+// breakSteps says in front of which step a breakpoint lies.
+var breakSteps = map[plan.Breakpoint]string{
+	plan.BreakDevices: stepDevices, plan.BreakVerity: stepUsr, plan.BreakMount: stepMount,
+	plan.BreakEtc: stepEtc, plan.BreakMerge: stepExtensions, plan.BreakSwitchRoot: stepHandOver,
+}
+
+// breakBefore stops in front of a step if the command line asks for it, until somebody leaves the shell.
+func (b *boot) breakBefore(step string) error {
+	i := slices.IndexFunc(b.breakpoints, func(point plan.Breakpoint) bool { return breakSteps[point] == step })
+	if i < 0 {
+		return nil
+	}
+	point := b.breakpoints[i]
+	b.log.Printf(bootlog.Notice, "stopped at the breakpoint %s, before: %s", point, step)
+	// A person takes the time it takes.
+	if b.deadline != nil && !b.deadline.Stop() {
+		b.stopIfFailed()
+	}
+	entered, err := b.offer(fmt.Sprintf("The boot stands at the breakpoint %s, before: %s.\n%s\"exit\" goes on with the boot.\n", point, step, b.mounted(point)))
+	if err != nil && !entered {
+		return &deniedError{fmt.Errorf("breakpoint %s: %w", point, err)}
+	}
+	if err != nil {
+		b.warn("the shell at the breakpoint %s ended: %v", point, err)
+	}
+	if b.deadline != nil {
+		b.deadline.Reset(b.plan.Timeout + workTime)
+	}
+	b.log.Printf(bootlog.Notice, "going on with: %s", step)
+	return nil
+}
+
+// mounted tells where the new system is.
+func (b *boot) mounted(point plan.Breakpoint) string {
+	if slices.Index(plan.Breakpoints, point) > slices.Index(plan.Breakpoints, plan.BreakMount) {
+		return "The real root is mounted on " + newRoot + ".\n"
+	}
+	return ""
+}
+
+// rescue offers a shell after a failure.
+func (b *boot) rescue() (err error) {
+	defer b.catch(&err)
+	b.log.Fail("a shell is offered")
+	b.screen.Next = fmt.Sprintf("A shell follows; \"exit\" leaves it and ends in %s.", b.ending())
+	if b.failure.AnswerTime > 0 {
+		b.screen.Next += fmt.Sprintf(" Without an answer so does the machine in %v.", b.failure.AnswerTime)
+	}
+	b.showOnConsoles()
+	_, err = b.offer("")
+	return err
+}
+
+// offer opens the way into a shell and notes if somebody was there.
+func (b *boot) offer(greeting string) (entered bool, err error) {
+	if b.program.Shell == nil {
+		return false, fmt.Errorf("this preroot has no shell (profile %s)", b.program.Profile)
+	}
+	o := Offer{AnswerTime: b.failure.AnswerTime, Greeting: greeting}
+	if b.failure.Action == plan.ActionPassphrase {
+		o.PassphraseHash = b.failure.Passphrase.String()
+	}
+	// The applet report shall have something to show.
+	b.record(func() { _ = b.report.Write(b.reportFile) })
+	entered, err = b.program.Shell(o)
+	if entered {
+		b.log.Printf(bootlog.Warning, "somebody used a shell")
+		b.record(func() {
+			b.report.Shell = true
+			_ = b.report.Write(b.reportFile)
+		})
+	}
+	return entered, err
+}

@@ -1,0 +1,247 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/preroot/preroot/internal/inifile"
+	"github.com/preroot/preroot/internal/kernelcmdline"
+	"github.com/preroot/preroot/internal/passphrase"
+)
+
+const failureSection = "Failure"
+
+// Action is what happens when a boot cannot go on.
+type Action string
+
+// The actions, the strictest first. A shell is offered at once, or behind a passphrase.
+const (
+	ActionReboot     Action = "reboot"
+	ActionPassphrase Action = "passphrase"
+	ActionShell      Action = "shell"
+)
+
+// Ending is how a failed machine ends.
+type Ending string
+
+// The endings (dracut.cmdline(7), rd.emergency=).
+const (
+	EndReboot   Ending = "reboot"
+	EndPowerOff Ending = "poweroff"
+	EndHalt     Ending = "halt"
+)
+
+const (
+	// DefaultReadingTime is how long a failure stays on the screen before the machine restarts.
+	DefaultReadingTime = 10 * time.Second
+	// DefaultAnswerTime is how long a passphrase is waited for.
+	DefaultAnswerTime = 300 * time.Second
+	longestDelay      = 3600
+)
+
+// FailureSettings are those of [Failure] in preroot.conf.
+type FailureSettings struct {
+	Action Action
+	// Delay is RebootSec=, negative if it is not given.
+	Delay time.Duration
+	// Passphrase is nil if there is none.
+	Passphrase *passphrase.Hash
+}
+
+// NoFailureSettings are those of an image that says nothing, the strictest.
+func NoFailureSettings() FailureSettings { return FailureSettings{Action: ActionReboot, Delay: -1} }
+
+// read reads the section:
+//
+//	[Failure]
+//	Action=reboot|shell|passphrase
+//	RebootSec=SECONDS
+//	PassphraseHash=$argon2id$...
+func (s *FailureSettings) read(file *inifile.File) error {
+	*s = NoFailureSettings()
+	for _, key := range file.Keys(failureSection) {
+		for _, value := range file.All(failureSection, key) {
+			var err error
+			switch key {
+			case "Action":
+				s.Action = Action(value)
+				if !slices.Contains([]Action{ActionReboot, ActionPassphrase, ActionShell}, s.Action) {
+					err = fmt.Errorf("%.20q is none of reboot, shell, passphrase", value)
+				}
+			case "RebootSec":
+				var seconds uint64
+				if seconds, err = strconv.ParseUint(value, 10, 32); err != nil || seconds > longestDelay {
+					err = fmt.Errorf("%.20q is not a number of seconds up to %d", value, longestDelay)
+				}
+				s.Delay = time.Duration(seconds) * time.Second
+			case "PassphraseHash":
+				var hash passphrase.Hash
+				hash, err = passphrase.Parse(value)
+				s.Passphrase = &hash
+			default:
+				return fmt.Errorf("unknown setting %s= in [%s]", key, failureSection)
+			}
+			if err != nil {
+				return fmt.Errorf("%s= in [%s]: %w", key, failureSection, err)
+			}
+		}
+	}
+	if s.Action == ActionPassphrase && s.Passphrase == nil {
+		return fmt.Errorf("in [%s] Action=passphrase needs PassphraseHash=; mkpreroot passphrase-hash makes one", failureSection)
+	}
+	return nil
+}
+
+// Failure says what happens when this boot cannot go on.
+type Failure struct {
+	Action Action
+	// Why says what forbids a shell; empty if one is allowed.
+	Why string
+	// Passphrase is set for ActionPassphrase.
+	Passphrase *passphrase.Hash
+	// ReadingTime is how long the failure stays on the screen before the end, negative if the kernel's panic= decides.
+	ReadingTime time.Duration
+	// AnswerTime is how long somebody is waited for at the prompt of a shell or passphrase; 0 for ever, which a
+	// passphrase never has.
+	AnswerTime time.Duration
+	Ending     Ending
+}
+
+// PlanFailure tightens the image's settings by the kernel command line, which never loosens them: rd.shell=0 takes the
+// shell away, as does a panic= that is not 0 (initramfs-tools(7)), which also says how long the failure can be read at
+// most; rd.emergency= says how a failed machine ends (dracut.cmdline(7)). hasShell tells whether the program has one.
+func PlanFailure(words kernelcmdline.CommandLine, settings FailureSettings, hasShell bool) (f Failure, warnings []string) {
+	f = Failure{Action: settings.Action, Passphrase: settings.Passphrase, ReadingTime: settings.Delay, Ending: EndReboot}
+	refuse := func(why string) {
+		if f.Action != ActionReboot {
+			f.Action, f.Why = ActionReboot, why
+		}
+	}
+	if f.Action == ActionReboot {
+		f.Why = "preroot.conf of this image does not allow a shell (Action= in [Failure])"
+	}
+	if !hasShell {
+		refuse("this preroot has no shell (profile sealed)")
+	}
+	if wanted, err := words.Bool("rd.shell", true); err != nil {
+		warnings = append(warnings, err.Error())
+		refuse("rd.shell= on the kernel command line is not understood")
+	} else if !wanted {
+		refuse("rd.shell=0 on the kernel command line")
+	}
+	if text, ok := words.Value("panic"); ok {
+		if seconds, err := strconv.ParseInt(text, 0, 32); err == nil && seconds != 0 {
+			refuse("panic=" + shorten(text) + " on the kernel command line asks for a restart")
+			delay := time.Duration(min(max(seconds, 0), longestDelay)) * time.Second
+			if settings.Delay < 0 || delay < settings.Delay {
+				f.ReadingTime = delay
+			}
+		}
+	}
+	if f.ReadingTime < 0 {
+		f.ReadingTime = DefaultReadingTime
+	}
+	if text, ok := words.Value("rd.emergency"); ok {
+		switch ending := Ending(text); ending {
+		case EndReboot, EndPowerOff, EndHalt:
+			f.Ending = ending
+		default:
+			warnings = append(warnings, "rd.emergency="+shorten(text)+": neither reboot, poweroff nor halt; the machine restarts")
+		}
+	}
+	if f.Action != ActionPassphrase {
+		f.Passphrase = nil
+	}
+	if f.Action != ActionReboot {
+		f.AnswerTime = max(settings.Delay, 0)
+	}
+	if f.Action == ActionPassphrase && f.AnswerTime == 0 {
+		f.AnswerTime = DefaultAnswerTime
+	}
+	return f, warnings
+}
+
+// Breakpoint is a place of the boot where it can be stopped for a shell.
+type Breakpoint string
+
+// The breakpoints, in their order.
+const (
+	BreakDevices    Breakpoint = "pre-devices"
+	BreakVerity     Breakpoint = "pre-verity"
+	BreakMount      Breakpoint = "pre-mount"
+	BreakEtc        Breakpoint = "pre-etc"
+	BreakMerge      Breakpoint = "pre-merge"
+	BreakSwitchRoot Breakpoint = "pre-switch-root"
+)
+
+// Breakpoints are all, in their order.
+var Breakpoints = []Breakpoint{BreakDevices, BreakVerity, BreakMount, BreakEtc, BreakMerge, BreakSwitchRoot}
+
+// breakNames are what others call the same places: dracut.cmdline(7) for rd.break=, kernel-command-line(7) of systemd for
+// rd.systemd.break=. A word alone is the last place.
+var breakNames = map[string]map[string]Breakpoint{
+	"rd.break": {
+		"cmdline": BreakDevices, "pre-udev": BreakDevices, "pre-trigger": BreakDevices, "initqueue": BreakDevices,
+		"mount": BreakEtc, "pre-pivot": BreakSwitchRoot, "cleanup": BreakSwitchRoot,
+	},
+	"rd.systemd.break": {
+		"pre-udev": BreakDevices, "pre-basic": BreakVerity, "pre-mount": BreakMount, "pre-switch-root": BreakSwitchRoot,
+	},
+}
+
+// earlyShell are the four places of Flatcar's rd.earlyshell: before the search for devices, before verity, before /usr is
+// mounted, and before the switch.
+var earlyShell = []Breakpoint{BreakDevices, BreakVerity, BreakMount, BreakSwitchRoot}
+
+// PlanBreakpoints reads where the boot shall stop for a shell. Who may type the kernel command line may not open a shell
+// by it that the image does not allow: the boot is refused then.
+func PlanBreakpoints(words kernelcmdline.CommandLine, failure Failure) ([]Breakpoint, error) {
+	wanted := map[Breakpoint]bool{}
+	for _, word := range words.Words() {
+		key := strings.ReplaceAll(word.Key, "-", "_")
+		names, known := breakNames[key]
+		early := key == "rd.earlyshell" && (!word.HasValue || word.Value != "0")
+		if !known && !early {
+			continue
+		}
+		if failure.Action == ActionReboot {
+			return nil, &Refusal{
+				Reason: fmt.Sprintf("the kernel command line has %s, but no shell is allowed: %s", shorten(word.String()), failure.Why),
+				Advice: "remove the word, or build the image with Action=shell or Action=passphrase in [Failure] of preroot.conf",
+			}
+		}
+		if early {
+			for _, point := range earlyShell {
+				wanted[point] = true
+			}
+			continue
+		}
+		if !word.HasValue {
+			wanted[BreakSwitchRoot] = true
+			continue
+		}
+		for name := range strings.SplitSeq(word.Value, ",") {
+			point, ok := names[name]
+			if !ok && key == "rd.break" && slices.Contains(Breakpoints, Breakpoint(name)) {
+				point, ok = Breakpoint(name), true
+			}
+			if !ok {
+				return nil, &Refusal{
+					Reason: fmt.Sprintf("the kernel command line has %s, and there is no such place", shorten(word.String())),
+					Advice: fmt.Sprintf("rd.break= takes %v", Breakpoints),
+				}
+			}
+			wanted[point] = true
+		}
+	}
+	var points []Breakpoint
+	for _, point := range Breakpoints {
+		if wanted[point] {
+			points = append(points, point)
+		}
+	}
+	return points, nil
+}
