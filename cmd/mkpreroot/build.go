@@ -18,7 +18,8 @@ const buildUsage = `Usage: mkpreroot build --kernel DIR --output FILE [OPTION]..
   --kernel DIR        kernel tree: DIR/lib/modules/RELEASE with modules.dep
   --output FILE       image to write; replaced only when complete
   --release NAME      which release, when DIR has several
-  --init BIN          program for /init (default: preroot beside mkpreroot)
+  --profile NAME      full (default): with a shell, which preroot.conf must allow; sealed: no shell is in it
+  --init BIN          program for /init (default: that of the profile, beside mkpreroot)
   --conf FILE         settings, become /etc/preroot.conf
   --module NAME       one more module; may be repeated
   --no-default-modules
@@ -67,6 +68,7 @@ func parseBuild(arguments []string, help io.Writer) (o *initramfs.Options, quiet
 	o = &initramfs.Options{}
 	var modules, includes list
 	var noDefaults bool
+	var profile string
 	flags := flag.NewFlagSet("build", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.KernelTree, "kernel", "", "")
@@ -74,6 +76,7 @@ func parseBuild(arguments []string, help io.Writer) (o *initramfs.Options, quiet
 	flags.StringVar(&o.Release, "release", "", "")
 	flags.StringVar(&o.Init, "init", "", "")
 	flags.StringVar(&o.Conf, "conf", "", "")
+	flags.StringVar(&profile, "profile", "full", "")
 	flags.StringVar(&o.Compression, "compress", initramfs.CompressionZstd, "")
 	flags.StringVar(&o.ZstdProgram, "zstd", "", "")
 	flags.Var(&modules, "module", "")
@@ -112,14 +115,21 @@ func parseBuild(arguments []string, help io.Writer) (o *initramfs.Options, quiet
 		}
 		o.Includes = append(o.Includes, include)
 	}
+	program, known := profiles[profile]
+	if !known {
+		return nil, false, usageError{fmt.Sprintf("build: unknown profile %q (known: full, sealed)", profile)}
+	}
 	if o.Init == "" {
-		if o.Init, err = besideOurselves("preroot"); err != nil {
+		if o.Init, err = besideOurselves(program); err != nil {
 			return nil, false, err
 		}
 	}
 	o.ModifiedAt, err = sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	return o, quiet, err
 }
+
+// profiles are the programs for /init by the name of what is in them.
+var profiles = map[string]string{"full": "preroot", "sealed": "preroot-sealed"}
 
 // parseInclude cuts SRC:DST at the last colon, so that SRC may have colons.
 func parseInclude(text string) (initramfs.Include, error) {

@@ -31,6 +31,8 @@ func TestExitCodes(t *testing.T) {
 		{"compression", []string{"build", "--kernel", "x", "--output", "y", "--compress", "xz"}, 2, "", `unknown compression "xz"`},
 		{"include", []string{"build", "--kernel", "x", "--output", "y", "--include", "a"}, 2, "", `"a" is not SRC:DST`},
 		{"no program beside", []string{"build", "--kernel", "x", "--output", "y"}, 1, "", "no preroot beside mkpreroot"},
+		{"no sealed program beside", []string{"build", "--profile", "sealed", "--kernel", "x", "--output", "y"}, 1, "", "no preroot-sealed beside mkpreroot"},
+		{"odd profile", []string{"build", "--profile", "debug", "--kernel", "x", "--output", "y"}, 2, "", `unknown profile "debug"`},
 		{"no tree", []string{"build", "--kernel", "/no/such", "--output", "y", "--init", "x"}, 1, "", "/no/such has no lib/modules"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -22,11 +22,19 @@ var neverLinked = []string{
 	ours + "/initramfs/...", ours + "/cmd/mkpreroot", ours + "/internal/vmtest/...", ours + "/internal/architecture",
 }
 
+// neverSealed are the packages of a shell, of a network and for debugging: what the profile sealed has none of.
+var neverSealed = append([]string{
+	"mvdan.cc/...", "golang.org/x/term", "golang.org/x/crypto/argon2", ours + "/applets/rescue",
+}, neverLinked...)
+
+// ofTheShell is what only the shell brings along.
+var ofTheShell = []string{"os/exec", "os/user", "regexp/..."}
+
 const ours = "github.com/preroot/preroot"
 
 func TestNothingNeedlessIsLinked(t *testing.T) {
-	for _, name := range linked(t) {
-		if slices.ContainsFunc(neverLinked, func(pattern string) bool { return covers(pattern, name) }) {
+	for _, name := range linked(t, "") {
+		if coveredBy(neverLinked, name) && !coveredBy(ofTheShell, name) {
 			t.Errorf("%s is linked into bin/preroot; go list -deps shows by whom", name)
 		}
 		// Helpers for tests: internal/gpt/gpttest.
@@ -36,9 +44,28 @@ func TestNothingNeedlessIsLinked(t *testing.T) {
 	}
 }
 
+// TestSealedHasNoShell looks at the packages of the profile sealed; the same look finds them in the profile full.
+func TestSealedHasNoShell(t *testing.T) {
+	for _, name := range linked(t, "sealed") {
+		if coveredBy(neverSealed, name) {
+			t.Errorf("%s is linked into the profile sealed", name)
+		}
+	}
+	full := linked(t, "")
+	for _, want := range append([]string{"mvdan.cc/sh/v3/interp", "golang.org/x/term", "golang.org/x/crypto/argon2", ours + "/applets/rescue"}, "os/exec") {
+		if !slices.Contains(full, want) || !coveredBy(neverSealed, want) {
+			t.Errorf("%s is not in the profile full, or not forbidden in the profile sealed", want)
+		}
+	}
+}
+
+func coveredBy(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return covers(pattern, name) })
+}
+
 // TestTheListIsOfThisProgram makes sure that the test above looks at something.
 func TestTheListIsOfThisProgram(t *testing.T) {
-	all := linked(t)
+	all := linked(t, "")
 	for _, want := range []string{ours + "/cmd/multicall", ours + "/internal/plan", "os", "runtime"} {
 		if !slices.Contains(all, want) {
 			t.Errorf("%s is not linked", want)
@@ -54,10 +81,10 @@ func covers(pattern, name string) bool {
 	return name == above || (all && strings.HasPrefix(name, above+"/"))
 }
 
-// linked lists the packages of the program as it is built: without cgo.
-func linked(t *testing.T) []string {
+// linked lists the packages of the program as it is built with build tags: without cgo.
+func linked(t *testing.T, tags string) []string {
 	t.Helper()
-	command := exec.Command("go", "list", "-deps", ".")
+	command := exec.Command("go", "list", "-tags="+tags, "-deps", ".")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
 	output, err := command.Output()
 	if err != nil {

@@ -26,7 +26,7 @@ var (
 	// outsideWorld is what a package of values and bytes has no use for.
 	outsideWorld = []string{"os/...", "io/ioutil", "syscall/...", "net/...", "unsafe", "reflect", "plugin", "runtime/...",
 		"log/...", "flag", "path/filepath", "embed", "testing/..."}
-	// ofTheBinary is what no package of bin/preroot uses. What is linked by
+	// ofTheBinary is what no package of bin/preroot uses; the rescue shell starts programs, nobody else. What is linked by
 	// detours, cmd/multicall's test finds.
 	ofTheBinary = []string{"net/...", "os/exec", "os/user", "text/template/...", "html/...", "regexp/...", "encoding/gob",
 		"encoding/xml", "crypto/x509/...", "crypto/tls", "log/...", "plugin", "testing/...", "syscall/...", "reflect", "expvar", "go/..."}
@@ -89,6 +89,15 @@ var layers = []layer{
 		forbidden: ofTheBinary,
 	},
 	{
+		// The shell, in the profile full only: it alone starts programs, and uses the libraries for that.
+		name:     "rescue",
+		packages: []string{"applets/rescue"},
+		imports:  []string{"formats", "kernel, reading", "records", "apply"},
+		modules: []string{unixCalls, "golang.org/x/crypto/argon2", "golang.org/x/term", "mvdan.cc/sh/v3/expand", "mvdan.cc/sh/v3/interp",
+			"mvdan.cc/sh/v3/syntax"},
+		forbidden: slices.DeleteFunc(slices.Clone(ofTheBinary), func(name string) bool { return name == "os/exec" }),
+	},
+	{
 		name:      "applets",
 		packages:  []string{"applets/..."},
 		imports:   []string{"formats", "kernel, reading", "kernel, changing", "records", "observe", "plan", "apply"},
@@ -98,7 +107,7 @@ var layers = []layer{
 	{
 		name:      "bin/preroot",
 		packages:  []string{"cmd/multicall"},
-		imports:   []string{"applets"},
+		imports:   []string{"applets", "rescue"},
 		forbidden: ofTheBinary,
 	},
 	{
@@ -112,6 +121,7 @@ var layers = []layer{
 		name:     "bin/mkpreroot",
 		packages: []string{"cmd/mkpreroot"},
 		imports:  []string{"formats", "build host"},
+		modules:  []string{"golang.org/x/crypto/argon2", "golang.org/x/term"},
 	},
 	{
 		name:     "tests in machines",
@@ -229,6 +239,12 @@ func TestRulesCatch(t *testing.T) {
 		{"applets/boot", "applets/report", false},
 		{"applets/boot", "cmd/multicall", false},
 		{"applets/boot", "os/exec", false},
+		{"applets/boot", "applets/rescue", false},
+		{"applets/boot", "mvdan.cc/sh/v3/interp", false},
+		{"applets/rescue", "os/exec", true},
+		{"applets/rescue", "mvdan.cc/sh/v3/interp", true},
+		{"applets/rescue", "net", false},
+		{"applets/rescue", "internal/plan", false},
 		{"applets/boot", "internal/devmapper/devmappertest", false},
 		{"cmd/multicall", "internal/plan", false},
 		{"cmd/multicall", "initramfs", false},

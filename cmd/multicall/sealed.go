@@ -1,5 +1,8 @@
+//go:build sealed
+
 package main
 
 import "github.com/preroot/preroot/applets/boot"
 
+// program is the profile without a shell: what is not in the program cannot be reached.
 var program = boot.Program{Profile: "sealed"}

@@ -1,0 +1,101 @@
+package rescue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/term"
+
+	"github.com/preroot/preroot/internal/passphrase"
+)
+
+const (
+	// The environment of a session. It is taken away before the shell starts.
+	sessionVariable  = "PREROOT_SESSION"
+	hashVariable     = "PREROOT_PASSPHRASE_HASH"
+	greetingVariable = "PREROOT_GREETING"
+	// tellFD is where a session tells PID 1 that somebody is there.
+	tellFD = 3
+	// attempts is how often a passphrase may be given.
+	attempts = 3
+	// wrongTime is lost after a wrong passphrase.
+	wrongTime = 2 * time.Second
+)
+
+func isSession() bool { return os.Getenv(sessionVariable) != "" }
+
+// takeVariable returns a variable of the environment and removes it.
+func takeVariable(name string) string {
+	value := os.Getenv(name)
+	_ = os.Unsetenv(name)
+	return value
+}
+
+// runSession is a shell on a console that PID 1 has opened: its terminal is that of the session.
+func runSession(applets []string) int {
+	takeVariable(sessionVariable)
+	hash, greeting := takeVariable(hashVariable), takeVariable(greetingVariable)
+	tell := os.NewFile(tellFD, "pid 1")
+	withoutSuspend(0)
+	s, err := newShell(applets, streams{os.Stdin, os.Stdout, os.Stderr}, "sh", nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sh:", err)
+		return exitLost
+	}
+	defer s.watchSignals()()
+	there := false
+	typed := func() {
+		if !there {
+			there = true
+			_, _ = tell.Write([]byte{'!'})
+			_ = tell.Close()
+		}
+	}
+	fmt.Printf("\n%s", greeting)
+	if hash != "" {
+		read := func() ([]byte, error) { return term.ReadPassword(0) }
+		if err := askPassphrase(hash, read, os.Stdout, func() { time.Sleep(wrongTime) }); err != nil {
+			fmt.Println(err)
+			if errors.Is(err, errDenied) {
+				return exitDenied
+			}
+			return exitLost
+		}
+		typed()
+	}
+	fmt.Printf("\"help\" lists the commands, \"report\" shows the boot, \"exit\" leaves the shell.\n")
+	if _, lost := s.interact(newTerminal(os.Stdin, os.Stdout), typed); lost {
+		return exitLost
+	}
+	typed()
+	return exitLeft
+}
+
+// errDenied says that the passphrase was wrong too often.
+var errDenied = fmt.Errorf("%d wrong passphrases", attempts)
+
+// askPassphrase asks for the passphrase of a hash until it is right. punish is called after a wrong one.
+func askPassphrase(hash string, read func() ([]byte, error), out io.Writer, punish func()) error {
+	wanted, err := passphrase.Parse(hash)
+	if err != nil {
+		return err
+	}
+	for range attempts {
+		fmt.Fprint(out, "Passphrase for a shell: ")
+		given, err := read()
+		fmt.Fprintln(out)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err == nil && wanted.Matches(argon2.IDKey, given) {
+			return nil
+		}
+		fmt.Fprintln(out, "That is not it.")
+		punish()
+	}
+	return errDenied
+}

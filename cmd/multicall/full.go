@@ -1,0 +1,23 @@
+//go:build !sealed
+
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/preroot/preroot/applets/boot"
+	"github.com/preroot/preroot/applets/rescue"
+)
+
+// program is the profile with a shell.
+var program = boot.Program{
+	Profile: "full",
+	Shell: func(o boot.Offer) (bool, error) {
+		return rescue.Offer{PassphraseHash: o.PassphraseHash, AnswerTime: o.AnswerTime, Greeting: o.Greeting}.Open()
+	},
+}
+
+func init() {
+	applets["sh"] = rescue.Main(slices.Sorted(maps.Keys(applets)))
+}
