@@ -29,6 +29,9 @@ Commands:
   check-tmpfiles FILE...
           fail if a tmpfiles.d file of the image has lines that the rules for
           /etc do not understand
+  passphrase-hash
+          read a passphrase and print what PassphraseHash= in [Failure] of
+          preroot.conf takes
 
 "mkpreroot COMMAND --help" lists a command's options.
 `
@@ -47,6 +50,8 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		err = runBuild(arguments[1:], stdout, stderr)
 	case "check-tmpfiles":
 		err = runCheckTmpfiles(arguments[1:], stdout)
+	case "passphrase-hash":
+		err = runPassphraseHash(arguments[1:], os.Stdin, stdout, stderr)
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 	default:
