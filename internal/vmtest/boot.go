@@ -45,6 +45,12 @@ type Config struct {
 	// Accelerator is found by trying when empty.
 	Accelerator Accelerator
 
+	// Dialog is what somebody types on the first serial port, one exchange after another.
+	Dialog []Exchange
+
+	// SecondConsole is a file for what the second serial port prints (ttyS1); there is none when empty.
+	SecondConsole string
+
 	// Counted makes a machine of one processor whose clock counts instructions, one a nanosecond: what a process in
 	// it takes repeats. It is emulated, whatever Accelerator says, and wants CountedWords in Append. Disks would
 	// spoil it.
@@ -198,6 +204,17 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 	serial := &console{copyTo: c.Log, full: func() { overflow.Store(true); cancel() }}
 	complaints := &complaintWriter{stop: cancel}
 	command := exec.CommandContext(limited, qemuProgram, commandLine(*c)...)
+	if len(c.Dialog) > 0 {
+		input, typed := io.Pipe()
+		defer input.Close()
+		serial.talk = newDialog(c.Dialog, typed)
+		// QEMU's copy of the input ends with the machine, not the machine with the input.
+		stdin, err := command.StdinPipe()
+		if err != nil {
+			return nil, fmt.Errorf("boot: %w", err)
+		}
+		go func() { _, _ = io.Copy(stdin, input) }()
+	}
 	command.Stdout, command.Stderr = serial, complaints
 	// Without this a killed test would leave the machine running.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

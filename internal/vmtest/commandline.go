@@ -34,6 +34,9 @@ func commandLine(c Config) []string {
 		"-serial", "stdio", "-monitor", "none",
 		"-m", strconv.Itoa(c.MemoryMiB), "-smp", strconv.Itoa(c.CPUs),
 	}
+	if c.SecondConsole != "" {
+		arguments = append(arguments, "-serial", "file:"+doubleCommas(c.SecondConsole))
+	}
 	switch {
 	case c.Counted:
 		// Nothing in it may depend on the host. Without erms: the emulator counts every byte of a repeated string

@@ -31,6 +31,8 @@ type console struct {
 	partial []byte
 	copyTo  io.Writer
 	full    func()
+	// talk answers what is printed; nil if nobody types.
+	talk *dialog
 }
 
 func (c *console) Write(b []byte) (int, error) {
@@ -45,6 +47,9 @@ func (c *console) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	c.text.Write(b)
+	if c.talk != nil {
+		c.talk.hear(b)
+	}
 	at := time.Since(c.start)
 	c.partial = append(c.partial, b...)
 	for {

@@ -81,6 +81,10 @@ type Start struct {
 
 	// Log gets the console as it is printed; none when nil.
 	Log io.Writer
+
+	// Dialog is what somebody types, SecondConsole a file for what the second serial port prints: see vmtest.Config.
+	Dialog        []vmtest.Exchange
+	SecondConsole string
 }
 
 // Boot runs the machine to its end.
@@ -107,7 +111,7 @@ func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
 		Kernel: m.Kernel.Image, Initrd: m.Initrd,
 		Append:  joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
 		Disks:   disks,
-		Timeout: s.Timeout, Log: s.Log, Reached: initReached,
+		Timeout: s.Timeout, Log: s.Log, Reached: initReached, Dialog: s.Dialog, SecondConsole: s.SecondConsole,
 	})
 }
 
