@@ -157,6 +157,10 @@ func (o Offer) start(name string, events chan<- event) (kill func(), err error) 
 		return nil, err
 	}
 	defer tty.Close()
+	// The session shares this opening of the terminal: reading from it has to wait.
+	if err := unix.SetNonblock(int(tty.Fd()), false); err != nil {
+		return nil, err
+	}
 	settings, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	if err != nil {
 		return nil, err

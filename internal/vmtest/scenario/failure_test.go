@@ -40,7 +40,7 @@ func TestFailure(t *testing.T) {
 				{Wait: "preroot:/dev# ", Send: "verity --version; echo code $?\r"},
 				{Wait: "preroot:/dev# ", Send: "exit\r"},
 			},
-			want: []string{"PR-DEV-MISSING", "A shell follows", "[preroot (full) on Linux ", "veritysetup", "code 0", "somebody used a shell", "reboot: Restarting system"}},
+			want: []string{"PR-DEV-MISSING", "A shell follows", "[preroot (full) on Linux ", "veritysetup", "code 0", "reboot: Restarting system"}},
 		{name: "three wrong passphrases", settings: aPassphrase, change: mistaken, words: "rd.timeout=3 panic=0",
 			dialog: []vmtest.Exchange{
 				{Wait: "Passphrase for a shell: ", Send: "one\r"},
