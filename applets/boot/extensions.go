@@ -4,6 +4,8 @@ import (
 	"errors"
 	"runtime"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/preroot/preroot/internal/apply"
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/bootreport"
@@ -113,10 +115,16 @@ func (m *merger) readHost() error {
 	return err
 }
 
-// planFirst plans the sysexts for an /etc that is there or shown.
+// planFirst plans the sysexts for an /etc that is there or shown. Who masks the service wants none, whenever they would be merged; what
+// the image requires is merged all the same.
 func (m *merger) planFirst() (*plan.Merge, error) {
 	if err := m.readHost(); err != nil {
 		return nil, err
+	}
+	const unit = "systemd-sysext.service"
+	if required := m.boot.plan.Required[osrelease.ClassSysext]; len(required) == 0 && extension.IsMasked(m.root, unit) {
+		m.warn("sysexts are not merged: %s is masked", unit)
+		return &plan.Merge{Class: osrelease.ClassSysext}, nil
 	}
 	return m.plan(osrelease.ClassSysext)
 }
@@ -190,6 +198,7 @@ func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.warnDangling(input)
 	record := bootreport.Merge{Class: string(class), Mutable: input.Settings.Mutable, Decisions: []bootreport.Decision{}, Hierarchies: []string{}}
 	for _, d := range merge.Decisions {
 		if !d.Accepted {
@@ -211,6 +220,20 @@ func (m *merger) plan(class osrelease.Class) (*plan.Merge, error) {
 	}
 	m.record(func() { m.report.Merges = append(m.report.Merges, record) })
 	return merge, nil
+}
+
+// warnDangling tells about a link for writes that leads to nothing: Mutable=auto takes it for none.
+func (m *merger) warnDangling(input plan.MergeInput) {
+	for _, h := range input.Hierarchies {
+		if input.Settings.Mutable != "auto" || h.Mutable != nil {
+			continue
+		}
+		at := extension.MutableBase + "/" + extension.MutableName(h.Path)
+		if link, err := m.root.Open(at, unix.O_PATH|unix.O_NOFOLLOW); err == nil {
+			link.Close()
+			m.warn("%s leads to nothing: %s takes no writes", at, h.Path)
+		}
+	}
 }
 
 func (b *boot) warnSkipped(class osrelease.Class) {

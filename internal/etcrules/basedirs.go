@@ -42,6 +42,13 @@ func (r *Rules) planBaseDirectories() {
 			}
 		}
 	}
+	if link := r.settings.MutableLink; link != "" {
+		for _, line := range []tmpfiles.Line{{Type: 'd', Path: parentOf(link)}, {Type: 'L', Path: link, Argument: "/etc"}} {
+			if err := b.line(&line); err != nil {
+				r.note("R4: %v", err)
+			}
+		}
+	}
 }
 
 // baseDirectories is the planning of one run.

@@ -101,6 +101,12 @@ func findSettings(root *rootdir.Root, name string, directories []string) ([]stri
 	return files, nil
 }
 
+// IsMasked reports whether a unit is switched off by a link to /dev/null in the /etc of a root, as systemctl mask makes it.
+func IsMasked(root *rootdir.Root, unit string) bool {
+	_, masked := lookUp(root, path.Join("/etc/systemd/system", unit))
+	return masked
+}
+
 // lookUp tells whether there is something at a path, and whether that is a link
 // to /dev/null, which need not exist below the root yet.
 func lookUp(root *rootdir.Root, at string) (exists, masked bool) {

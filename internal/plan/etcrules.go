@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/inifile"
 )
 
@@ -25,11 +26,13 @@ type EtcRules struct {
 	ResetFlag string
 	// BlankMachineID is a machine id that stands for none.
 	BlankMachineID string
+	// MutableLink is made as a link to /etc where nothing of its name is: with Mutable=auto, /etc takes writes then.
+	MutableLink string
 }
 
 // IsSet reports whether any rule has something to work with.
 func (e *EtcRules) IsSet() bool {
-	return e.Reference != "" || e.NoWhiteouts != "" || e.Accounts != "" || len(e.Tmpfiles) > 0 || e.ResetFlag != "" || e.BlankMachineID != ""
+	return e.Reference != "" || e.NoWhiteouts != "" || e.Accounts != "" || len(e.Tmpfiles) > 0 || e.ResetFlag != "" || e.BlankMachineID != "" || e.MutableLink != ""
 }
 
 // etcSection is the name of their section in preroot.conf.
@@ -48,6 +51,7 @@ var etcPresets = map[string]EtcRules{
 			tmpfilesDirectory + "baselayout-home.conf", tmpfilesDirectory + "base_image_var.conf",
 		},
 		ResetFlag: "/selective-os-reset", BlankMachineID: "42000000000000000000000000000042",
+		MutableLink: extension.MutableBase + "/etc",
 	},
 }
 
@@ -63,6 +67,7 @@ var etcPresets = map[string]EtcRules{
 //	Tmpfiles=FILE...           names in /usr/lib/tmpfiles.d, or paths below /usr
 //	ResetFlag=FILE
 //	BlankMachineId=ID          32 digits
+//	MutableLink=FILE           below /var/lib/extensions.mutable
 //
 // A list can be written in several lines; an empty value unsets what was before it, of the preset, too.
 func parseEtcRules(file *inifile.File) (EtcRules, error) {
@@ -100,6 +105,8 @@ func (e *EtcRules) set(key, value string) error {
 		return setPath(&e.OptOut, value, "/etc/")
 	case "ResetFlag":
 		return setPath(&e.ResetFlag, value, "/")
+	case "MutableLink":
+		return setPath(&e.MutableLink, value, extension.MutableBase+"/")
 	case "Users":
 		return setNames(&e.Users, value)
 	case "Groups":

@@ -42,6 +42,7 @@ func TestBadEtcRules(t *testing.T) {
 		"Reference=/usr/../etc": "below /usr/",
 		"Reference=usr/share":   "below /usr/",
 		"Reference=/usr/":       "below /usr/",
+		"MutableLink=/etc/x":    "below /var/lib/extensions.mutable/",
 		"NoWhiteouts=/run/x":    "below /usr/",
 		"Accounts=/etc":         "below /usr/",
 		"OptOut=/usr/x":         "below /etc/",
