@@ -32,9 +32,14 @@ func (f *facts) isRegular() bool     { return f.kind() == unix.S_IFREG }
 // isWhiteout tells what overlayfs takes for "deleted".
 func (f *facts) isWhiteout() bool { return f.kind() == unix.S_IFCHR && f.number == 0 }
 
-// isSame reports whether both are one entry that nobody changed. A directory changes with its entries.
-func (f *facts) isSame(other *facts) bool {
-	return f.inode == other.inode && f.device == other.device && f.mode == other.mode && (f.isDirectory() || f.changed == other.changed)
+// isSame reports whether f is an entry that was seen before and that nobody changed. A directory changes with its entries. What has several
+// names - all whiteouts of an overlay are one file - changes whenever one of them is removed, as the rules do themselves.
+func (f *facts) isSame(seen *facts) bool {
+	if f.inode != seen.inode || f.device != seen.device || f.mode != seen.mode {
+		return false
+	}
+	return f.isDirectory() || f.changed == seen.changed ||
+		f.links < seen.links && f.modified == seen.modified && f.size == seen.size && f.uid == seen.uid && f.gid == seen.gid
 }
 
 // errElsewhere is met where a walk would leave the file system.
