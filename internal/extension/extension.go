@@ -272,7 +272,7 @@ func typeOf(entry *rootdir.Entry) Type {
 // isSubvolume reports whether a directory is the top of a btrfs subvolume,
 // which always has inode 256.
 func isSubvolume(entry *rootdir.Entry) bool {
-	return entry.Stat.Ino == 256 && isOnBtrfs(entry)
+	return entry.Stat.Ino == 256 && entry.IsOnBtrfs()
 }
 
 func validName(name string) bool {

@@ -90,7 +90,7 @@ func (h *Hierarchy) read(root *rootdir.Root, entry *rootdir.Entry) error {
 	h.Modified = time.Unix(entry.Stat.Mtim.Unix())
 	device := entry.Stat.Dev
 	if unix.Major(device) == 0 {
-		device = btrfsDevice(root, entry)
+		device = root.BtrfsDevice(entry)
 	}
 	if device != 0 {
 		h.Backing = fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device))

@@ -33,8 +33,13 @@ func VerifiedDirectories(root *rootdir.Root, mounts []mountinfo.Mount, sys strin
 		if err != nil {
 			continue
 		}
+		device := found.Stat.Dev
+		if below := root.BtrfsDevice(found); below != 0 {
+			// The number of a btrfs is no device's.
+			device = below
+		}
 		found.Close()
-		if device := found.Stat.Dev; (image != 0 && device == image) || isVerity(sys, device) {
+		if (image != 0 && device == image) || isVerity(sys, device) {
 			verified = append(verified, directory)
 		}
 	}
