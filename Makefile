@@ -1,6 +1,6 @@
 # The scripts do the work and need no make; these are their short names.
 
-.PHONY: all initramfs demo test faults fuzz fresh size differential bench clean
+.PHONY: all initramfs demo test scenarios faults fuzz fresh size differential bench clean
 
 all:
 	./scripts/build
@@ -16,6 +16,10 @@ demo:
 
 test:
 	./scripts/test
+
+# Boots of every kind, and the table of what they show: docs/scenarios.md. make scenarios [ID=E1]: some rows only.
+scenarios:
+	./scripts/scenarios $(ID)
 
 # The long run of what make test takes a sample of: faults of merges, the table of skips.
 faults:

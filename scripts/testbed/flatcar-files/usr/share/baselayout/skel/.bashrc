@@ -1,0 +1,1 @@
+# made from the skeleton of the image
