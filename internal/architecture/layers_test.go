@@ -114,8 +114,9 @@ var layers = []layer{
 		name:     "build host",
 		packages: []string{"initramfs/..."},
 		imports:  []string{"formats", "build host"},
-		modules: []string{"github.com/klauspost/compress/zstd", "github.com/u-root/mkuimage/cpio", "github.com/u-root/mkuimage/uimage",
-			"github.com/u-root/mkuimage/uimage/initramfs", "github.com/ulikunitz/xz"},
+		modules: []string{"github.com/klauspost/compress/zstd", "github.com/pierrec/lz4/v4", "github.com/u-root/mkuimage/cpio",
+			"github.com/u-root/mkuimage/uimage", "github.com/u-root/mkuimage/uimage/initramfs", "github.com/ulikunitz/xz",
+			"github.com/ulikunitz/xz/lzma"},
 	},
 	{
 		name:     "bin/mkpreroot",
