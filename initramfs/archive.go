@@ -27,12 +27,19 @@ const (
 // the same name silently, so names are checked here.
 type layout struct {
 	records map[string]cpio.Record
+
+	// reason is why the records that are added now are there; reasons has that of all.
+	reason  string
+	reasons map[string]string
 }
 
 // newLayout gives an image with nothing but its root directory, which the
 // kernel's tmpfs would have left writable for everybody.
 func newLayout() *layout {
-	return &layout{records: map[string]cpio.Record{".": cpio.Directory(".", 0o755)}}
+	return &layout{
+		records: map[string]cpio.Record{".": cpio.Directory(".", 0o755)},
+		reasons: map[string]string{".": "the root"}, reason: "in every image",
+	}
 }
 
 // add puts one record in. Two directories of one name are one: the first stays.
@@ -57,10 +64,20 @@ func (l *layout) add(r cpio.Record) error {
 		}
 		if !found {
 			l.records[parent] = cpio.Directory(parent, 0o755)
+			l.reasons[parent] = l.reason
 		}
 	}
 	l.records[r.Name] = r
+	l.reasons[r.Name] = l.reason
 	return nil
+}
+
+// size is that of the archive to be written, in bytes, near enough to show progress.
+func (l *layout) size() (total int64) {
+	for name, r := range l.records {
+		total += 116 + int64(len(name)) + int64(r.FileSize)
+	}
+	return total
 }
 
 // addFile puts in a regular file held in memory.

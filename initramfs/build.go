@@ -24,43 +24,79 @@ func Build(o Options) (*Result, error) {
 	if log == nil {
 		log = io.Discard
 	}
-	k, err := openKernel(o.KernelTree, o.Release)
+	k, err := openKernel(o)
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := pickModules(k.index, requestsOf(o))
+	requests, err := requestsOf(o, k)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := pickModules(k, requests)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(log, "==> kernel %s: %d modules%s\n", k.release, len(chosen.modules), builtInNote(chosen.builtIn))
 
-	image := newLayout()
-	result := &Result{Release: k.release, BuiltIn: chosen.builtIn}
+	result := &Result{Release: k.release, BuiltIn: chosen.builtIn, Missing: chosen.missing, Blacklisted: chosen.blacklisted}
+	if result.Warnings, err = checkKernel(k, o, chosen); err != nil {
+		return nil, err
+	}
+	image, err := layOut(o, k, chosen, result)
+	if err != nil {
+		return nil, err
+	}
+	early, err := readMicrocode(o.Microcode, o.ModifiedAt)
+	if err != nil {
+		return nil, err
+	}
+	if len(early) > 0 && result.Arch != "" && result.Arch != "amd64" {
+		return nil, fmt.Errorf("add microcode: the image is for %s, and only x86 reads it there", result.Arch)
+	}
+
+	fmt.Fprintf(log, "==> pack %d entries, compression %s\n", len(image.records), compressionOf(o))
+	if err := writeImage(image, early, o, result); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// layOut collects all that goes into the image, and notes in the result what that is.
+func layOut(o Options, k *kernel, chosen *selection, result *Result) (image *layout, err error) {
+	image = newLayout()
 	if err := addBase(image); err != nil {
 		return nil, err
 	}
-	if result.Modules, err = addModules(image, k, chosen); err != nil {
+	if err := addModules(image, k, chosen, o, result); err != nil {
 		return nil, err
 	}
 	if o.Conf != "" {
+		image.reason = "settings"
 		if err := addConf(image, o.Conf); err != nil {
 			return nil, err
 		}
 	}
 	for _, include := range o.Includes {
+		image.reason = "included"
 		if err := addInclude(image, include); err != nil {
 			return nil, err
 		}
 	}
-	if err := addInit(image, o.Init); err != nil {
+	image.reason = "the program"
+	arch, err := addInit(image, o.Init)
+	if err != nil {
 		return nil, err
 	}
-
-	fmt.Fprintf(log, "==> pack %d entries, compression %s\n", len(image.records), compressionOf(o))
-	if err := writeImage(image, o, result); err != nil {
-		return nil, err
+	if result.Arch == "" {
+		result.Arch = o.Arch
 	}
-	return result, nil
+	if result.Arch == "" {
+		result.Arch = arch
+	}
+	if arch != "" && arch != result.Arch {
+		return nil, fmt.Errorf("add /init: %s is a program for %s, and the image is for %s (see --arch and --init)", o.Init, arch, result.Arch)
+	}
+	return image, nil
 }
 
 // checkOptions refuses what can be refused before anything is read.
@@ -75,27 +111,14 @@ func checkOptions(o Options) error {
 	case o.ModifiedAt < 0 || o.ModifiedAt > math.MaxUint32:
 		return fmt.Errorf("build image: time %d is outside 0 to %d", o.ModifiedAt, uint32(math.MaxUint32))
 	}
+	if o.Arch != "" && machines[o.Arch] == 0 {
+		return fmt.Errorf("build image: unknown architecture %q (known: amd64, arm64)", o.Arch)
+	}
 	switch compressionOf(o) {
-	case CompressionZstd, CompressionGzip, CompressionNone:
+	case CompressionZstd, CompressionXz, CompressionGzip, CompressionNone:
 		return nil
 	}
 	return fmt.Errorf("build image: %w", unknownCompression(o.Compression))
-}
-
-// requestsOf lists the module names that o asks for.
-func requestsOf(o Options) []request {
-	names, reason := o.Modules, "asked for"
-	if names == nil {
-		names, reason = DefaultModules, "in the default set"
-	}
-	var requests []request
-	for _, name := range names {
-		requests = append(requests, request{name, reason})
-	}
-	for _, name := range o.ExtraModules {
-		requests = append(requests, request{name, "asked for"})
-	}
-	return requests
 }
 
 func builtInNote(names []string) string {
@@ -126,26 +149,50 @@ func addBase(l *layout) error {
 }
 
 // addModules puts in the unpacked modules and their indexes.
-func addModules(l *layout, k *kernel, s *selection) ([]Module, error) {
+func addModules(l *layout, k *kernel, s *selection, o Options, result *Result) error {
 	folder := path.Join(modulesPath, k.release)
-	var modules []Module
+	var unsigned []string
+	arch := o.Arch
 	for _, m := range s.modules {
+		if err := stopped(o.Stop); err != nil {
+			return err
+		}
 		content, err := readModule(k.folder, m.Path)
 		if err != nil {
-			return nil, err
+			return err
+		}
+		info, err := checkModule(m.Path, content, k, arch)
+		if err != nil {
+			return err
+		}
+		// From here on all have to be like the first.
+		arch = nameOfMachine(info.Machine)
+		if !info.Signed {
+			unsigned = append(unsigned, m.Name())
 		}
 		name := path.Join(folder, unpackedName(m.Path))
+		l.reason = m.reason
 		if err := l.addFile(name, 0o644, content); err != nil {
-			return nil, err
+			return err
 		}
-		modules = append(modules, Module{Name: m.Name(), Path: "/" + name, Reason: m.reason, Size: int64(len(content))})
+		result.Modules = append(result.Modules, Module{
+			Name: m.Name(), Path: "/" + name, Reason: m.reason, Size: int64(len(content)), License: info.License,
+		})
+	}
+	if len(s.modules) > 0 {
+		result.Arch = arch
+	}
+	if len(unsigned) > 0 && k.config.IsSet("CONFIG_MODULE_SIG_FORCE") {
+		result.Warnings = append(result.Warnings, fmt.Sprintf("kernel %s loads signed modules only, and these are not: %s",
+			k.release, strings.Join(unsigned, ", ")))
 	}
 	for _, index := range indexFilesFor(k, s) {
+		l.reason = "index of the modules"
 		if err := l.addFile(path.Join(folder, index.name), 0o644, index.content); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return modules, nil
+	return nil
 }
 
 // addConf copies preroot's settings.
@@ -160,16 +207,20 @@ func addConf(l *layout, file string) error {
 	return l.addHostFile(confPath, 0o644, file, info.Size())
 }
 
-// writeImage packs and compresses into the output, and fills in the sizes.
-func writeImage(l *layout, o Options, result *Result) error {
+// writeImage packs and compresses into the output, and fills in the sizes. The
+// files that describe the image appear together with it.
+func writeImage(l *layout, early []byte, o Options, result *Result) error {
 	output, err := createOutput(o.Output)
 	if err != nil {
 		return err
 	}
-	packed := &counter{w: output}
+	defer output.discard()
+	packed := &counter{w: output, stop: o.Stop}
 	buffered := bufio.NewWriterSize(packed, 1<<20)
-	// mkuimage wants a directory for compilers' output, which we have none of.
-	result.RawSize, err = compressImage(l, o, filepath.Dir(output.name), buffered)
+	if _, err = buffered.Write(early); err == nil {
+		// mkuimage wants a directory for compilers' output, which we have none of.
+		result.RawSize, err = compressImage(l, o, filepath.Dir(output.name), buffered)
+	}
 	if err == nil {
 		err = buffered.Flush()
 	}
@@ -177,10 +228,29 @@ func writeImage(l *layout, o Options, result *Result) error {
 		err = cause(packed.err)
 	}
 	if err != nil {
-		output.discard()
 		return fmt.Errorf("write %s: %w", o.Output, err)
 	}
 	result.Size = packed.count
+	if result.Manifest, err = describeImage(output.File, l, o, result); err != nil {
+		return fmt.Errorf("write %s: read it back: %w", o.Output, err)
+	}
+	if o.Describe {
+		described, err := writeDescriptions(o, result)
+		if err != nil {
+			return err
+		}
+		for _, d := range described {
+			defer d.discard()
+		}
+		for _, d := range described {
+			if err := d.commit(); err != nil {
+				return fmt.Errorf("write %s: %w", d.name, err)
+			}
+		}
+	}
+	if err := stopped(o.Stop); err != nil {
+		return fmt.Errorf("write %s: %w", o.Output, err)
+	}
 	if err := output.commit(); err != nil {
 		return fmt.Errorf("write %s: %w", o.Output, err)
 	}
@@ -193,7 +263,7 @@ func compressImage(l *layout, o Options, scratch string, w io.Writer) (size int6
 	if err != nil {
 		return 0, err
 	}
-	raw := &counter{w: compressor}
+	raw := &counter{w: compressor, stop: o.Stop, progress: o.Progress, total: l.size()}
 	buffered := bufio.NewWriterSize(raw, 1<<20)
 	err = l.write(buffered, o.ModifiedAt, scratch)
 	if err == nil {
@@ -203,6 +273,9 @@ func compressImage(l *layout, o Options, scratch string, w io.Writer) (size int6
 	// than the broken pipe that stopped the writing.
 	if closing := compressor.Close(); closing != nil && (err == nil || raw.err != nil) {
 		err = closing
+	}
+	if reason := stopped(o.Stop); reason != nil {
+		err = reason
 	}
 	return raw.count, err
 }

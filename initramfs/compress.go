@@ -3,18 +3,24 @@ package initramfs
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
 // zstdWindow is the window of a zstd image in bytes. The kernel allocates a
 // whole window while it unpacks (lib/decompress_unzstd.c), and 8 MiB is what
 // "zstd -19" uses and every decoder has to accept (RFC 8878, section 3.1.1.1.2).
 const zstdWindow = 8 << 20
+
+// xzDictionary is in bytes; the kernel allocates all of it while it unpacks.
+const xzDictionary = 16 << 20
 
 // newCompressor gives a writer that packs into w. Close ends the stream, frees
 // what belongs to it and leaves w open; it has to be called after an error as
@@ -24,12 +30,15 @@ func newCompressor(o Options, w io.Writer) (io.WriteCloser, error) {
 	switch compressionOf(o) {
 	case CompressionZstd:
 		if o.ZstdProgram != "" {
-			return startZstdProgram(o.ZstdProgram, w)
+			return startZstdProgram(o.Stop, o.ZstdProgram, w)
 		}
 		return zstd.NewWriter(w,
 			zstd.WithEncoderLevel(zstd.SpeedBestCompression),
 			zstd.WithWindowSize(zstdWindow),
 			zstd.WithEncoderConcurrency(1))
+	case CompressionXz:
+		// The kernel checks CRC32 and no other sum (lib/xz/xz_dec_stream.c).
+		return xz.WriterConfig{CheckSum: xz.CRC32, DictCap: xzDictionary}.NewWriter(w)
 	case CompressionGzip:
 		// The header of compress/gzip has no time and no name unless set.
 		return gzip.NewWriterLevel(w, gzip.BestCompression)
@@ -40,7 +49,7 @@ func newCompressor(o Options, w io.Writer) (io.WriteCloser, error) {
 }
 
 func unknownCompression(name string) error {
-	return fmt.Errorf("unknown compression %q (known: %s, %s, %s)", name, CompressionZstd, CompressionGzip, CompressionNone)
+	return fmt.Errorf("unknown compression %q (known: %s, %s, %s, %s)", name, CompressionZstd, CompressionXz, CompressionGzip, CompressionNone)
 }
 
 func compressionOf(o Options) string {
@@ -60,10 +69,14 @@ type zstdProgram struct {
 
 // startZstdProgram runs one thread, since the number of threads shows in the
 // result.
-func startZstdProgram(program string, w io.Writer) (*zstdProgram, error) {
-	z := &zstdProgram{command: exec.Command(program, "-q", "-19", "--single-thread", "-c"), messages: &bytes.Buffer{}}
+func startZstdProgram(stop context.Context, program string, w io.Writer) (*zstdProgram, error) {
+	if stop == nil {
+		stop = context.Background()
+	}
+	z := &zstdProgram{command: exec.CommandContext(stop, program, "-q", "-19", "--single-thread", "-c"), messages: &bytes.Buffer{}}
 	z.command.Stdout = w
 	z.command.Stderr = z.messages
+	z.command.WaitDelay = time.Second
 	input, err := z.command.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", program, err)
@@ -101,13 +114,30 @@ type counter struct {
 	w     io.Writer
 	count int64
 	err   error
+
+	stop     context.Context         // ends the writing when done, if not nil
+	progress func(done, total int64) // is told, if not nil
+	total    int64
 }
 
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
+func (c *counter) Write(b []byte) (n int, err error) {
+	if err = stopped(c.stop); err == nil {
+		n, err = c.w.Write(b)
+	}
 	c.count += int64(n)
+	if c.progress != nil {
+		c.progress(c.count, c.total)
+	}
 	if err != nil && c.err == nil {
 		c.err = err
 	}
 	return n, err
+}
+
+// stopped gives the reason why the work has to end, nil if it need not.
+func stopped(c context.Context) error {
+	if c == nil || c.Err() == nil {
+		return nil
+	}
+	return context.Cause(c)
 }

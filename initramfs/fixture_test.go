@@ -3,6 +3,7 @@ package initramfs
 import (
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,18 +13,15 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/mkuimage/cpio"
 	"github.com/ulikunitz/xz"
+
+	"github.com/preroot/preroot/initramfs/kerneltree/kerneltreetest"
 )
 
-const (
-	testRelease = "7.2.0-test"
-
-	// signature stands for what sign-file appends to a module.
-	signature = "\x30\x82\x01\x00PKCS7\x00\x00\x01\x02~Module signature appended~\n"
-)
+const testRelease = "7.2.0-test"
 
 // moduleContent is what the unpacked file of a test module holds.
 func moduleContent(name string) string {
-	return "\x7fELF " + name + strings.Repeat("\x00\x01"+name, 300) + signature
+	return string(kerneltreetest.Module(testRelease, elf.EM_X86_64, "name="+name, "license=GPL", "filler="+strings.Repeat(name, 300)))
 }
 
 // testDep is modules.dep of the test tree: one module in each kind of file, a
@@ -84,21 +82,33 @@ func writeFile(t *testing.T, name, content string) {
 	}
 }
 
+// packed keeps what packFor has made: nearly every test makes the same tree.
+var packed = make(map[[2]string]string)
+
 // packFor compresses as the file's suffix says.
 func packFor(t *testing.T, file, content string) string {
 	t.Helper()
-	var packed bytes.Buffer
+	key := [2]string{filepath.Ext(file), content}
+	if _, done := packed[key]; !done {
+		packed[key] = packAnew(t, file, content)
+	}
+	return packed[key]
+}
+
+func packAnew(t *testing.T, file, content string) string {
+	t.Helper()
+	var b bytes.Buffer
 	var w io.WriteCloser
 	var err error
 	switch filepath.Ext(file) {
 	case ".ko":
 		return content
 	case ".xz":
-		w, err = xz.WriterConfig{CheckSum: xz.CRC32}.NewWriter(&packed)
+		w, err = xz.WriterConfig{CheckSum: xz.CRC32, DictCap: 1 << 16}.NewWriter(&b)
 	case ".zst":
-		w, err = zstd.NewWriter(&packed)
+		w, err = zstd.NewWriter(&b)
 	case ".gz":
-		w = gzip.NewWriter(&packed)
+		w = gzip.NewWriter(&b)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +119,7 @@ func packFor(t *testing.T, file, content string) string {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return packed.String()
+	return b.String()
 }
 
 // readImage unpacks an image and gives its records in their order.
@@ -119,7 +129,7 @@ func readImage(t *testing.T, file, compression string) []cpio.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	suffix := map[string]string{CompressionZstd: ".ko.zst", CompressionGzip: ".ko.gz", CompressionNone: ".ko"}[compression]
+	suffix := map[string]string{CompressionZstd: ".ko.zst", CompressionXz: ".ko.xz", CompressionGzip: ".ko.gz", CompressionNone: ".ko"}[compression]
 	content, err = unpack(content, suffix, 1<<30)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/preroot/preroot/initramfs/kerneltree/kerneltreetest"
 )
 
 // wantImage lists the whole image of the options below: mode, size where it
@@ -58,6 +60,7 @@ const wantImage = `40755 .
 100644 lib/modules/7.2.0-test/modules.alias
 100644 lib/modules/7.2.0-test/modules.builtin
 100644 lib/modules/7.2.0-test/modules.dep
+100644 lib/modules/7.2.0-test/modules.reason
 100644 lib/modules/7.2.0-test/modules.softdep
 40755 opt
 104755 opt/tool
@@ -69,7 +72,7 @@ const wantImage = `40755 .
 `
 
 func TestImageHoldsExactlyThis(t *testing.T) {
-	for _, compression := range []string{CompressionZstd, CompressionGzip, CompressionNone} {
+	for _, compression := range []string{CompressionZstd, CompressionXz, CompressionGzip, CompressionNone} {
 		t.Run(compression, func(t *testing.T) {
 			o := testOptions(t)
 			o.Compression = compression
@@ -141,7 +144,7 @@ func TestModulesAreUnpackedWithTheirSignatures(t *testing.T) {
 		if got != moduleContent(m.Name) {
 			t.Errorf("%s differs from the module that was packed", m.Path)
 		}
-		if !strings.HasSuffix(got, signature) || int64(len(got)) != m.Size {
+		if !strings.HasSuffix(got, kerneltreetest.Signature) || int64(len(got)) != m.Size {
 			t.Errorf("%s: %d bytes instead of %d, or no signature", m.Path, len(got), m.Size)
 		}
 	}
@@ -164,7 +167,9 @@ kernel/fs/erofs/erofs.ko: kernel/lib/libcrc32c.ko
 kernel/lib/libcrc32c.ko:
 kernel/arch/x86/crypto/crc32c-intel.ko:
 `,
-		"modules.alias":   "alias virtio:d00000002v* virtio_blk\nalias fs-erofs erofs\nalias crc32c crc32c_intel\nalias target-verity dm-verity\n",
+		"modules.alias": "alias virtio:d00000002v* virtio_blk\nalias fs-erofs erofs\nalias crc32c crc32c_intel\nalias target-verity dm-verity\n",
+		"modules.reason": "virtio_blk: asked for\ndm_mod: needed by dm_verity\ndm_bufio: needed by dm_verity\ndm_verity: asked for\n" +
+			"crc32c_intel: wanted before libcrc32c\nlibcrc32c: needed by erofs\nerofs: asked for\n",
 		"modules.softdep": "softdep libcrc32c pre: crc32c\n",
 		"modules.builtin": "kernel/fs/ext4/ext4.ko\nkernel/drivers/nvme/host/nvme.ko\n",
 	}
@@ -190,7 +195,7 @@ func TestSameInputsGiveTheSameBytes(t *testing.T) {
 		writeFile(t, filepath.Join(include, "x", names[i]), strings.Repeat(names[i], 5000))
 	}
 	o.Includes = []Include{{include, "/"}}
-	for _, compression := range []string{CompressionZstd, CompressionGzip, CompressionNone} {
+	for _, compression := range []string{CompressionZstd, CompressionXz, CompressionGzip, CompressionNone} {
 		o.Compression = compression
 		var images [2][]byte
 		for i := range images {

@@ -33,6 +33,21 @@ func readModule(folder, file string) ([]byte, error) {
 	return content, nil
 }
 
+// checkModule makes sure that a module is one, and of this kernel. Otherwise the boot would find out.
+func checkModule(file string, content []byte, k *kernel, arch string) (kerneltree.ModuleInfo, error) {
+	info, err := kerneltree.ReadModuleInfo(content)
+	if err != nil {
+		return info, fmt.Errorf("check module %s: %w", file, err)
+	}
+	if info.Release != k.release {
+		return info, fmt.Errorf("check module %s: it is for kernel %s (vermagic), and its tree for %s", file, info.Release, k.release)
+	}
+	if arch != "" && nameOfMachine(info.Machine) != arch {
+		return info, fmt.Errorf("check module %s: it is for %s, and the image for %s (see --arch)", file, nameOfMachine(info.Machine), arch)
+	}
+	return info, nil
+}
+
 // unpack undoes the compression that a module file's suffix names. More than
 // limit bytes are an error.
 func unpack(content []byte, suffix string, limit int64) ([]byte, error) {

@@ -1,7 +1,10 @@
 package initramfs
 
 import (
+	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/preroot/preroot/initramfs/kerneltree"
 )
@@ -24,7 +27,8 @@ func indexFilesFor(k *kernel, s *selection) []indexFile {
 	}
 	var aliases []kerneltree.Alias
 	for _, a := range k.index.Aliases {
-		if s.contains(a.Module) {
+		// What the target forbids to load by alias, the boot must not either.
+		if s.contains(a.Module) && !k.blacklist.Has(a.Module) {
 			aliases = append(aliases, a)
 		}
 	}
@@ -45,6 +49,9 @@ func indexFilesFor(k *kernel, s *selection) []indexFile {
 		{"modules.alias", kerneltree.FormatAliases(aliases)},
 		{"modules.softdep", kerneltree.FormatSoftDependencies(soft)},
 	}
+	if len(s.modules) > 0 {
+		files = append(files, indexFile{reasonsName, formatReasons(s)})
+	}
 	if k.builtInText != nil {
 		files = append(files, indexFile{"modules.builtin", k.builtInText})
 	}
@@ -61,7 +68,25 @@ func unpackedNames(d kerneltree.Dependency) kerneltree.Dependency {
 	return unpacked
 }
 
+// reasonsName is the file beside the indexes that says why each module is there. It stays with an image that was
+// copied away from its manifest.
+const reasonsName = "modules.reason"
+
+// formatReasons writes a line for each module, in loading order: "NAME: REASON".
+func formatReasons(s *selection) []byte {
+	var b []byte
+	for _, m := range s.modules {
+		b = fmt.Appendf(b, "%s: %s\n", m.Name(), m.reason)
+	}
+	return b
+}
+
 func unpackedName(file string) string {
 	stem, _ := kerneltree.SplitSuffix(file)
 	return stem + ".ko"
+}
+
+// IsReasons tells whether a file of an image is one that says why modules are there: lines "NAME: REASON".
+func IsReasons(name string) bool {
+	return strings.HasPrefix(name, modulesPath+"/") && path.Base(name) == reasonsName
 }

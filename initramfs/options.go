@@ -6,11 +6,15 @@
 // It runs on a build machine only and is never linked into the boot binary.
 package initramfs
 
-import "io"
+import (
+	"context"
+	"io"
+)
 
-// Compressions an image may have. Debian's kernels unpack all three.
+// Compressions an image may have. Debian's kernels unpack all of them.
 const (
 	CompressionZstd = "zstd"
+	CompressionXz   = "xz"
 	CompressionGzip = "gzip"
 	CompressionNone = "none"
 )
@@ -18,12 +22,22 @@ const (
 // Options say what goes into an image. KernelTree, Init and Output are needed.
 type Options struct {
 	// KernelTree is a directory that holds lib/modules/RELEASE with a
-	// modules.dep. Beside it lies vmlinuz, which Build does not read.
+	// modules.dep, or such a RELEASE directory, or a kernel image, whose
+	// modules are beside it or in Root, or a release that Root has.
 	KernelTree string
+
+	// Root is the system that the image is for: releases are looked for there,
+	// and modprobe.d and boot/config-RELEASE read. When empty it is
+	// the one that the kernel was found in.
+	Root string
 
 	// Release picks one of several releases below lib/modules. When empty,
 	// there must be exactly one.
 	Release string
+
+	// Arch is the architecture by Go's name, amd64 or arm64, that modules and
+	// program have to be for. When empty they only have to agree.
+	Arch string
 
 	// Init is the program that becomes /init: static, since nothing else is
 	// in the image.
@@ -35,12 +49,24 @@ type Options struct {
 	// Conf is copied to /etc/preroot.conf; none when empty.
 	Conf string
 
-	// Modules are the names to include, instead of DefaultModules, when not
+	// Hardware is a set of drivers: HardwareDefault, which is also the empty
+	// text, HardwareGeneric, HardwareThis, or names separated by commas. All but
+	// the first come with what opens and merges /usr.
+	Hardware string
+
+	// Machine is what HardwareThis looks at; the running one when zero.
+	Machine Machine
+
+	// Modules are the names to include, instead of a set of hardware, when not
 	// nil. An empty non-nil slice means none but ExtraModules.
 	Modules []string
 
-	// ExtraModules are added to Modules or DefaultModules.
+	// ExtraModules are added to Modules or the set of hardware.
 	ExtraModules []string
+
+	// Microcode are files or directories of processor microcode for amd64. It
+	// stands in front of the image, not compressed.
+	Microcode []string
 
 	// Includes are further files, links and directories.
 	Includes []Include
@@ -57,8 +83,17 @@ type Options struct {
 	// 2^32-1). cmd/mkpreroot fills in SOURCE_DATE_EPOCH.
 	ModifiedAt int64
 
+	// Describe writes OUTPUT.manifest.json and OUTPUT.spdx.json as well.
+	Describe bool
+
 	// Log gets one line a step ("==> ..."); none when nil.
 	Log io.Writer
+
+	// Progress is told how much of the archive has been packed, in bytes.
+	Progress func(done, total int64)
+
+	// Stop ends the build when it is done, with its cause; nil never does.
+	Stop context.Context
 }
 
 // Include copies a host file, link or directory (with all below it) into the
@@ -78,8 +113,20 @@ type Result struct {
 	// Modules in the order in which they can be loaded.
 	Modules []Module
 
-	// BuiltIn are the names asked for that the kernel itself contains.
-	BuiltIn []string
+	// Arch is the architecture of the modules, by Go's name, else that of the
+	// program; empty where neither is an ELF file.
+	Arch string
+
+	// BuiltIn are the names asked for that the kernel itself contains, Missing
+	// those of a portable set that it lacks, and Blacklisted those that the
+	// target's modprobe.d forbids.
+	BuiltIn, Missing, Blacklisted []string
+
+	// Warnings are for a person: what the kernel lacks and may be missed.
+	Warnings []string
+
+	// Manifest says what was written.
+	Manifest *Manifest
 
 	// RawSize and Size are bytes of the archive and of the file as written.
 	RawSize, Size int64
@@ -99,4 +146,7 @@ type Module struct {
 
 	// Size in bytes, decompressed.
 	Size int64
+
+	// License as the module itself states it.
+	License string
 }

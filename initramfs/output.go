@@ -13,6 +13,7 @@ import (
 type outputFile struct {
 	*os.File
 	name string
+	done bool
 }
 
 // createOutput opens a temporary file beside name, so that a rename can put it
@@ -31,7 +32,7 @@ func createOutput(name string) (*outputFile, error) {
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("write %s: %w", name, cause(err))
 	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, cause(err))
 	}
@@ -40,6 +41,7 @@ func createOutput(name string) (*outputFile, error) {
 
 // commit makes the file durable and gives it its name.
 func (o *outputFile) commit() error {
+	o.done = true
 	err := o.Sync()
 	if closing := o.Close(); err == nil {
 		err = closing
@@ -54,8 +56,12 @@ func (o *outputFile) commit() error {
 	return nil
 }
 
-// discard removes what was written.
+// discard removes what was written, unless it has its name already.
 func (o *outputFile) discard() {
+	if o.done {
+		return
+	}
+	o.done = true
 	o.Close()
 	os.Remove(o.File.Name())
 }

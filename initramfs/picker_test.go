@@ -48,9 +48,9 @@ func TestModulesComeInLoadingOrder(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var requests []request
 			for _, name := range strings.Fields(c.asked) {
-				requests = append(requests, request{name, "asked for"})
+				requests = append(requests, request{name: name, reason: "asked for"})
 			}
-			s, err := pickModules(c.index, requests)
+			s, err := pickModules(&kernel{index: c.index}, requests)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,18 +66,18 @@ func TestModulesComeInLoadingOrder(t *testing.T) {
 }
 
 func TestUnknownModulesAreNamedTogether(t *testing.T) {
-	_, err := pickModules(indexOf([]string{"a:"}), []request{{"one", ""}, {"a", ""}, {"two", ""}, {"ext4", ""}})
+	_, err := pickModules(&kernel{index: indexOf([]string{"a:"})}, []request{{name: "one"}, {name: "a"}, {name: "two"}, {name: "ext4"}})
 	if err == nil || !strings.HasSuffix(err.Error(), ": one, two") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestDefaultModulesAreTheThirteenDrivers(t *testing.T) {
-	requests := requestsOf(Options{ExtraModules: []string{"more"}})
-	if len(requests) != 14 || requests[0].reason != "in the default set" || requests[13] != (request{"more", "asked for"}) {
-		t.Errorf("requests %v", requests)
+	requests, err := requestsOf(Options{ExtraModules: []string{"more"}}, nil)
+	if err != nil || len(requests) != 14 || requests[0].reason != "in the default set" || requests[13] != (request{name: "more", reason: "asked for"}) {
+		t.Errorf("requests %v, %v", requests, err)
 	}
-	if got := requestsOf(Options{Modules: []string{}}); got != nil {
-		t.Errorf("an empty list gives %v", got)
+	if got, err := requestsOf(Options{Modules: []string{}}, nil); got != nil || err != nil {
+		t.Errorf("an empty list gives %v, %v", got, err)
 	}
 }

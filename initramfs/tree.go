@@ -8,87 +8,148 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/preroot/preroot/initramfs/kerneltree"
 )
 
-// maxIndexSize bounds each text index that is read, in bytes. Those of a full
-// distribution kernel stay below 4 MiB.
-const maxIndexSize = 64 << 20
-
-// kernel is one lib/modules/RELEASE directory and what its indexes say.
-type kernel struct {
+// place is where a kernel's modules are.
+type place struct {
 	release string
-	folder  string
-	index   *kerneltree.Index
-
-	// builtInText is modules.builtin as it stands, nil when there is none.
-	builtInText []byte
+	folder  string // lib/modules/RELEASE
+	root    string // the system it belongs to: what has boot and etc/modprobe.d
+	image   string // vmlinuz, if that was named
 }
 
-// openKernel finds the release below tree and reads its indexes.
-func openKernel(tree, release string) (*kernel, error) {
-	release, err := findRelease(tree, release)
-	if err != nil {
-		return nil, err
-	}
-	k := &kernel{release: release, folder: filepath.Join(tree, modulesPath, release)}
+// modulesFolders are where a root may have lib/modules. On most systems the first is a link to the second.
+var modulesFolders = []string{modulesPath, "usr/lib/modules"}
 
-	text, found, err := readIndex(k.folder, "modules.dep")
-	if err != nil {
-		return nil, err
+// findKernel finds what "kernel" names: a directory with lib/modules (the root of a system, or a tree for one kernel), a
+// directory of modules itself, a kernel image, or a release that the root has. The root is the directory in
+// the first case unless it was named, and "/" otherwise.
+func findKernel(kernel, root, release string) (place, error) {
+	info, err := os.Stat(kernel)
+	switch {
+	case err == nil && info.IsDir():
+		return findInDirectory(kernel, root, release)
+	case err == nil && info.Mode().IsRegular():
+		return findByImage(kernel, root, release)
+	case err == nil:
+		return place{}, fmt.Errorf("find kernel: %s is neither a directory nor a kernel image", kernel)
+	case !errors.Is(err, fs.ErrNotExist):
+		return place{}, fmt.Errorf("find kernel: %w", err)
+	case strings.Contains(kernel, "/"):
+		return place{}, fmt.Errorf("find kernel: %s does not exist", kernel)
+	case release != "" && release != kernel:
+		return place{}, fmt.Errorf("find kernel: two releases asked for: %s and %s", kernel, release)
 	}
+	if root == "" {
+		root = "/"
+	}
+	p, found := modulesOf(root, kernel)
 	if !found {
-		return nil, fmt.Errorf("read module dependencies: %s has no modules.dep: run \"depmod -b %s %s\"", k.folder, tree, release)
+		return place{}, fmt.Errorf("find kernel: %s is no file here, and no release in %s (it has: %s)", kernel,
+			filepath.Join(root, modulesPath), listOrNone(releasesOf(root)))
 	}
-	dependencies, err := kerneltree.ParseDependencies(text)
-	if err != nil {
-		return nil, fmt.Errorf("read module dependencies in %s: %w", k.folder, err)
-	}
+	return p, nil
+}
 
-	if text, _, err = readIndex(k.folder, "modules.alias"); err != nil {
-		return nil, err
+// findInDirectory finds the release in a directory.
+func findInDirectory(directory, root, release string) (place, error) {
+	if _, err := os.Stat(filepath.Join(directory, "modules.dep")); err == nil {
+		whole, err := filepath.Abs(directory)
+		if err != nil {
+			return place{}, fmt.Errorf("find kernel: %w", err)
+		}
+		if release != "" && release != filepath.Base(whole) {
+			return place{}, fmt.Errorf("find kernel: %s is of release %s, not %s", directory, filepath.Base(whole), release)
+		}
+		if root == "" {
+			// lib/modules/RELEASE, or usr/lib/modules/RELEASE.
+			root = filepath.Dir(filepath.Dir(filepath.Dir(whole)))
+			if filepath.Base(root) == "usr" {
+				root = filepath.Dir(root)
+			}
+		}
+		return place{release: filepath.Base(whole), folder: directory, root: root}, nil
 	}
-	aliases, err := kerneltree.ParseAliases(text)
+	release, err := findRelease(directory, release)
 	if err != nil {
-		return nil, fmt.Errorf("read module aliases in %s: %w", k.folder, err)
+		return place{}, err
 	}
+	p, _ := modulesOf(directory, release)
+	if root != "" {
+		p.root = root
+	}
+	return p, nil
+}
 
-	if text, _, err = readIndex(k.folder, "modules.softdep"); err != nil {
-		return nil, err
-	}
-	soft, err := kerneltree.ParseSoftDependencies(text)
+// findByImage finds the modules of a kernel image: beside it, in the system that it lies in, or in the root.
+func findByImage(image, root, release string) (place, error) {
+	of, err := releaseOfImage(image)
 	if err != nil {
-		return nil, fmt.Errorf("read soft dependencies in %s: %w", k.folder, err)
+		return place{}, fmt.Errorf("find kernel: %w", err)
 	}
+	if release != "" && release != of {
+		return place{}, fmt.Errorf("find kernel: %s is of release %s, not %s", image, of, release)
+	}
+	directory := filepath.Dir(image)
+	if whole, err := filepath.Abs(image); err == nil && filepath.Base(filepath.Dir(whole)) == of {
+		if _, err := os.Stat(filepath.Join(directory, "modules.dep")); err == nil {
+			p, err := findInDirectory(directory, root, of)
+			p.image = image
+			return p, err
+		}
+	}
+	roots := []string{directory, filepath.Join(directory, "..")}
+	if root != "" {
+		roots = []string{root}
+	}
+	for _, r := range roots {
+		if p, found := modulesOf(r, of); found {
+			p.image = image
+			return p, nil
+		}
+	}
+	return place{}, fmt.Errorf("find kernel: %s is of release %s, and there is no %s/%s in %s (name another place with --root)",
+		image, of, modulesPath, of, strings.Join(roots, " or "))
+}
 
-	if k.builtInText, _, err = readIndex(k.folder, "modules.builtin"); err != nil {
-		return nil, err
+// modulesOf gives the place of a release below a root.
+func modulesOf(root, release string) (place, bool) {
+	for _, folder := range modulesFolders {
+		folder = filepath.Join(root, folder, release)
+		if info, err := os.Stat(folder); err == nil && info.IsDir() && filepath.Base(folder) == release {
+			return place{release: release, folder: folder, root: root}, true
+		}
 	}
-	if text, _, err = readIndex(k.folder, "modules.builtin.modinfo"); err != nil {
-		return nil, err
-	}
-	k.index = kerneltree.NewIndex(dependencies, aliases, soft,
-		kerneltree.ParseBuiltIn(k.builtInText), kerneltree.ParseBuiltInAliases(text))
-	return k, nil
+	return place{}, false
 }
 
 // findRelease gives the one release below lib/modules, or checks the given one.
 func findRelease(tree, release string) (string, error) {
 	modules := filepath.Join(tree, modulesPath)
-	entries, err := os.ReadDir(modules)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("find kernel release: %s has no %s", tree, modulesPath)
-	}
-	if err != nil {
-		return "", fmt.Errorf("find kernel release: %w", err)
-	}
 	var releases []string
-	for _, entry := range entries {
-		// A release may be a link to another place; a stray file is none.
-		if info, err := os.Stat(filepath.Join(modules, entry.Name())); err == nil && info.IsDir() {
-			releases = append(releases, entry.Name())
+	present := false
+	for _, folder := range modulesFolders {
+		entries, err := os.ReadDir(filepath.Join(tree, folder))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		if err != nil {
+			return "", fmt.Errorf("find kernel release: %w", err)
+		}
+		present = true
+		for _, entry := range entries {
+			// A release may be a link to another place; a stray file is none.
+			if info, err := os.Stat(filepath.Join(tree, folder, entry.Name())); err == nil && info.IsDir() {
+				releases = append(releases, entry.Name())
+			}
+		}
+		if len(releases) > 0 {
+			modules = filepath.Join(tree, folder)
+			break
+		}
+	}
+	if !present {
+		return "", fmt.Errorf("find kernel release: %s has no %s", tree, modulesPath)
 	}
 	if release != "" {
 		for _, r := range releases {
@@ -107,23 +168,26 @@ func findRelease(tree, release string) (string, error) {
 	return "", fmt.Errorf("find kernel release: %d releases in %s, name one of: %s", len(releases), modules, listOrNone(releases))
 }
 
+// releasesOf lists what a root has, for a message.
+func releasesOf(root string) []string {
+	var releases []string
+	for _, folder := range modulesFolders {
+		entries, _ := os.ReadDir(filepath.Join(root, folder))
+		for _, entry := range entries {
+			releases = append(releases, entry.Name())
+		}
+		if len(releases) > 0 {
+			break
+		}
+	}
+	return releases
+}
+
 func listOrNone(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-// readIndex reads one index file; found is false where there is none.
-func readIndex(folder, name string) (text []byte, found bool, err error) {
-	text, err = readBounded(filepath.Join(folder, name), maxIndexSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("read kernel index: %w", err)
-	}
-	return text, true, nil
 }
 
 // readBounded reads a whole file of at most limit bytes.

@@ -27,7 +27,7 @@ func TestCheckTmpfiles(t *testing.T) {
 		{nil, exitUsage, "", "wants files"},
 	} {
 		var out, complaints bytes.Buffer
-		status := run(append([]string{"check-tmpfiles"}, test.files...), &out, &complaints)
+		status := run(t.Context(), append([]string{"check-tmpfiles"}, test.files...), &out, &complaints)
 		if status != test.status || !strings.Contains(out.String(), test.stdout) || !strings.Contains(complaints.String(), test.stderr) {
 			t.Errorf("%q: %d, %q, %q", test.files, status, out.String(), complaints.String())
 		}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,8 @@ const usage = `Usage: mkpreroot COMMAND [OPTION]...
 
 Commands:
   build   build an image: kernel modules, /init and settings in one archive
+  list    list what an image holds, ours or another's, and why
+  verify  compare an image with its manifest, or build it again and compare
   check-tmpfiles FILE...
           fail if a tmpfiles.d file of the image has lines that the rules for
           /etc do not understand
@@ -36,10 +39,17 @@ Commands:
 "mkpreroot COMMAND --help" lists a command's options.
 `
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	stop, caught := catchSignals()
+	code := run(stop, os.Args[1:], os.Stdout, os.Stderr)
+	if s := caught(); s != nil {
+		dieOf(s)
+	}
+	os.Exit(code)
+}
 
 // run executes one command line and gives the exit code.
-func run(arguments []string, stdout, stderr io.Writer) int {
+func run(stop context.Context, arguments []string, stdout, stderr io.Writer) int {
 	if len(arguments) == 0 {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
@@ -47,7 +57,11 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	var err error
 	switch arguments[0] {
 	case "build":
-		err = runBuild(arguments[1:], stdout, stderr)
+		err = runBuild(stop, arguments[1:], stdout, stderr)
+	case "list":
+		err = runList(arguments[1:], stdout)
+	case "verify":
+		err = runVerify(stop, arguments[1:], stdout, stderr)
 	case "check-tmpfiles":
 		err = runCheckTmpfiles(arguments[1:], stdout)
 	case "passphrase-hash":
