@@ -1,6 +1,6 @@
 # The scripts do the work and need no make; these are their short names.
 
-.PHONY: all initramfs demo test scenarios faults fuzz fresh size differential bench clean
+.PHONY: all initramfs install demo test scenarios faults fuzz fresh size differential bench clean
 
 all:
 	./scripts/build
@@ -10,6 +10,10 @@ all:
 initramfs: all
 	@test -n "$(KERNEL)" -a -n "$(OUT)" || { echo 'usage: make initramfs KERNEL=DIR OUT=FILE [CONF=FILE]' >&2; exit 2; }
 	bin/mkpreroot build --kernel '$(KERNEL)' --output '$(OUT)' $(if $(CONF),--conf '$(CONF)')
+
+# make install [PREFIX=/usr/local] [DESTDIR=DIR]
+install: all
+	DESTDIR='$(DESTDIR)' PREFIX='$(or $(PREFIX),/usr/local)' ./scripts/install
 
 demo:
 	./scripts/demo
