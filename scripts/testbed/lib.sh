@@ -59,11 +59,20 @@ tb_mirror() {
 TB_APT_OPTS=(-o Acquire::Check-Valid-Until=false -o APT::Update::Error-Mode=any
     -o APT::Sandbox::User=root)
 
+# Where apt keeps what it knows of SUITE; TB_APT_ARCH names another architecture
+# than this machine's.
+tb_apt_state() {
+    local arch=${TB_APT_ARCH:-}
+    [ "$arch" != "$(dpkg --print-architecture)" ] || arch=''
+    printf '%s\n' "$TB_CACHE/apt-$1${arch:+-$arch}"
+}
+
 # tb_lists SUITE: the package lists of SUITE, apart from the machine's own. They
 # are fetched again when they are old, since the archive forgets the packages of
 # yesterday's lists.
 tb_lists() {
-    local suite=$1 state=$TB_CACHE/apt-$1 mirror
+    local suite=$1 state mirror
+    state=$(tb_apt_state "$1")
     [ -z "$(find "$state/updated" -mmin -720 2>/dev/null)" ] || return 0
     mirror=$(tb_mirror)
     say "apt: reading the lists of $suite"
@@ -81,9 +90,10 @@ tb_apt() {
 }
 
 tb_apt_here() {
-    local state=$TB_CACHE/apt-$1 cmd=$2
+    local state cmd=$2
+    state=$(tb_apt_state "$1")
     shift 2
-    "$cmd" "${TB_APT_OPTS[@]}" -o "Dir::Etc::SourceList=$state/sources.list" \
+    "$cmd" "${TB_APT_OPTS[@]}" ${TB_APT_ARCH:+-o "APT::Architecture=$TB_APT_ARCH" -o "APT::Architectures=$TB_APT_ARCH"} -o "Dir::Etc::SourceList=$state/sources.list" \
         -o "Dir::Etc::SourceParts=$state/sources.d" -o "Dir::State::Lists=$state/lists" "$@"
 }
 
