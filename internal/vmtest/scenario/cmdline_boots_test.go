@@ -22,6 +22,8 @@ type lineBoot struct {
 	name string
 	// settings are those of the image, beside the testbed's.
 	settings string
+	// sealed says that the image has the program without a shell.
+	sealed bool
 	// line returns the words about root and /usr, and the disks beside the testbed's.
 	line func(t *testing.T, b *vmtest.Testbed) (words string, more []string)
 	// says are regular expressions for the console; refused is the cause where it must not boot.
@@ -57,7 +59,7 @@ var lineBoots = []lineBoot{
 	{name: "volatile root", line: func(t *testing.T, b *vmtest.Testbed) (string, []string) {
 		return value(t, b, "CMDLINE") + " systemd.volatile=overlay", nil
 	}, refused: `systemd.volatile=overlay asks for a root that forgets`},
-	{name: "a copy of the disk", line: func(t *testing.T, b *vmtest.Testbed) (string, []string) {
+	{name: "a copy of the disk", sealed: true, line: func(t *testing.T, b *vmtest.Testbed) (string, []string) {
 		return value(t, b, "CMDLINE"), []string{testbedDisk(t, b)}
 	}, refused: `2 partitions are PARTUUID=.*, and nothing tells which one is meant`},
 }
@@ -67,7 +69,11 @@ func TestCommandLines(t *testing.T) {
 	for _, c := range lineBoots {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			m, err := PrepareWith(vmtest.Forky, t.TempDir(), "\n"+c.settings)
+			prepare := func() (*Machine, error) { return PrepareWith(vmtest.Forky, t.TempDir(), "\n"+c.settings) }
+			if c.sealed {
+				prepare = func() (*Machine, error) { return PrepareSealed(vmtest.Forky, t.TempDir(), "\n"+c.settings) }
+			}
+			m, err := prepare()
 			if err != nil {
 				t.Fatal(err)
 			}

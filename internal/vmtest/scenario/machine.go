@@ -27,6 +27,15 @@ func Prepare(suite, dir string) (*Machine, error) { return PrepareWith(suite, di
 
 // PrepareWith does that with more settings behind those of the testbed, and further files in the image.
 func PrepareWith(suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
+	return prepareProgram("bin/preroot", suite, dir, settings, includes...)
+}
+
+// PrepareSealed does that with the program that has no shell and guesses nothing.
+func PrepareSealed(suite, dir, settings string) (*Machine, error) {
+	return prepareProgram("bin/preroot-sealed", suite, dir, settings)
+}
+
+func prepareProgram(program, suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
 	testbed, err := vmtest.OpenTestbed()
 	if err != nil {
 		return nil, err
@@ -39,7 +48,7 @@ func PrepareWith(suite, dir, settings string, includes ...initramfs.Include) (*M
 	if err != nil {
 		return nil, err
 	}
-	program := filepath.Join(repository, "bin/preroot")
+	program = filepath.Join(repository, program)
 	if _, err := os.Stat(program); err != nil {
 		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
 	}
