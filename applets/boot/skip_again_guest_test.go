@@ -60,7 +60,7 @@ var bothClasses = []skipCase{
 		s.writeAll("usr/lib/confexts/cx", confextFiles("cx"))
 		s.writeAll(sysexts+"/sx", sysextFiles("sx"))
 		s.write(sysexts+"/sx/usr/lib/confexts/cx/etc/more", "more\n")
-	}, because: "what /etc is made of is not known before the sysexts are merged", after: "k00 k01 sx"},
+	}, late: skipsToo(confext)},
 }
 
 // skipsToo makes sure that systemd skips another class as well.

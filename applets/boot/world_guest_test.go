@@ -82,7 +82,7 @@ func enterInitramfs(t *testing.T, stage string) *world {
 	w.check(unix.Uname(&uname))
 	w.boot = &boot{
 		log: &bootlog.Logger{}, report: bootreport.New("", "", "full"), reasons: map[string]string{}, restorePanic: func() {},
-		plan: &plan.Boot{Init: "/usr/sbin/init"},
+		plan: &plan.Boot{Init: "/usr/sbin/init", Usr: plan.Usr{Source: plan.UsrVerity}},
 	}
 	w.boot.index, err = kernelmodules.ReadIndex("/", unix.ByteSliceToString(uname.Release[:]))
 	w.check(err)

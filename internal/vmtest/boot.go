@@ -48,7 +48,8 @@ type Config struct {
 	// Dialog is what somebody types on the first serial port, one exchange after another.
 	Dialog []Exchange
 
-	// SecondConsole is a file for what the second serial port prints (ttyS1); there is none when empty.
+	// SecondConsole is a file for what a console of another kind prints (hvc0: Linux takes one serial port as a console, and no more);
+	// there is none when empty.
 	SecondConsole string
 
 	// Counted makes a machine of one processor whose clock counts instructions, one a nanosecond: what a process in

@@ -35,7 +35,8 @@ func commandLine(c Config) []string {
 		"-m", strconv.Itoa(c.MemoryMiB), "-smp", strconv.Itoa(c.CPUs),
 	}
 	if c.SecondConsole != "" {
-		arguments = append(arguments, "-serial", "file:"+doubleCommas(c.SecondConsole))
+		arguments = append(arguments, "-chardev", "file,id=second,path="+doubleCommas(c.SecondConsole),
+			"-device", "virtio-serial", "-device", "virtconsole,chardev=second")
 	}
 	switch {
 	case c.Counted:

@@ -27,7 +27,7 @@ func TestFailure(t *testing.T) {
 		dialog         []vmtest.Exchange
 		want, never    []string
 	}{
-		{name: "screen on two consoles", change: mistaken, words: "rd.timeout=3 console=ttyS1 console=ttyS0",
+		{name: "screen on two consoles", change: mistaken, words: "rd.timeout=3 console=hvc0 console=ttyS0",
 			want: []string{"This system could not be booted                                PR-DEV-MISSING", "Step:       find devices", "Waited for: PARTUUID=", "No shell: "}},
 		{name: "shell", settings: "[Failure]\nAction=shell\n", change: mistaken, words: "rd.timeout=3 panic=0",
 			dialog: []vmtest.Exchange{
@@ -77,12 +77,12 @@ func TestFailure(t *testing.T) {
 			}
 			logRun(t, run)
 			consoles := map[string]string{"ttyS0": run.Console}
-			if strings.Contains(c.words, "ttyS1") {
+			if strings.Contains(c.words, "hvc0") {
 				text, err := os.ReadFile(second)
 				if err != nil {
 					t.Fatal(err)
 				}
-				consoles["ttyS1"] = string(text)
+				consoles["hvc0"] = string(text)
 			}
 			for name, text := range consoles {
 				for _, want := range c.want {

@@ -91,7 +91,7 @@ type Start struct {
 	// Log gets the console as it is printed; none when nil.
 	Log io.Writer
 
-	// Dialog is what somebody types, SecondConsole a file for what the second serial port prints: see vmtest.Config.
+	// Dialog is what somebody types, SecondConsole a file for what hvc0 prints: see vmtest.Config.
 	Dialog        []vmtest.Exchange
 	SecondConsole string
 }
