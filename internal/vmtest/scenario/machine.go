@@ -85,7 +85,7 @@ type Start struct {
 	// empty. The console and panic=-1 come before it, Append after it.
 	CommandLine, Append string
 
-	// Timeout bounds the whole run; 300 s when 0.
+	// Timeout bounds the whole run; 900 s when 0: a full systemd takes five minutes where the emulator has a third of a processor.
 	Timeout time.Duration
 
 	// Log gets the console as it is printed; none when nil.
@@ -110,7 +110,7 @@ func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
 		}
 	}
 	if s.Timeout == 0 {
-		s.Timeout = 300 * time.Second
+		s.Timeout = 900 * time.Second
 	}
 	disks := []vmtest.Disk{{Path: s.Disk, Snapshot: !s.Keep}}
 	for _, more := range s.MoreDisks {
