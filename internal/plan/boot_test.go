@@ -354,14 +354,18 @@ func FuzzPlanBoot(f *testing.F) {
 				t.Errorf("%s, and /usr is %+v", key, b.Usr)
 			}
 		}
-		selectors := []Selector{b.Root.Device}
-		if v := b.RootVolume; v != nil {
+		var selectors []Selector
+		// What is said of the root may be the reason for which it is left to a second stage.
+		refused := b.Fallback.Refusal() != nil
+		if v := b.RootVolume; v != nil && !refused {
 			selectors = []Selector{v.Data, v.Hash}
 			if b.Root.Device != (Selector{}) || !b.Root.IsReadOnly() {
 				t.Errorf("%+v", b.Root)
 			}
-		} else if words.Has("roothash") {
+		} else if words.Has("roothash") && !refused {
 			t.Errorf("roothash, and the root is %+v", b.Root)
+		} else if !refused {
+			selectors = []Selector{b.Root.Device}
 		}
 		switch b.Usr.Source {
 		case UsrVerity:
