@@ -42,6 +42,16 @@ func eventually(done func() bool) bool {
 	return false
 }
 
+// leftDevices waits until no other devices are used than before, and returns those that are. What an earlier test had may go meanwhile.
+func leftDevices(t *testing.T, before []string) (left []string) {
+	t.Helper()
+	eventually(func() bool {
+		left = slices.DeleteFunc(usedDevices(t), func(device string) bool { return slices.Contains(before, device) })
+		return len(left) == 0
+	})
+	return left
+}
+
 // packTree makes an image of a tree.
 func packTree(t *testing.T, fsType, tree string) string {
 	t.Helper()

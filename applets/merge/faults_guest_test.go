@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -124,8 +123,7 @@ func TestImageThatChangesWhileItIsRead(t *testing.T) {
 	w.ours("refresh", "--always-refresh=yes")
 	w.is(w.read("spoiled"), "spoiled")
 	w.ours("unmerge")
-	var left []string
-	if !eventually(func() bool { left = usedDevices(t); return slices.Equal(left, devices) }) {
+	if left := leftDevices(t, devices); len(left) > 0 {
 		t.Errorf("devices are left: %q", left)
 	}
 }

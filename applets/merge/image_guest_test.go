@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
@@ -74,8 +73,7 @@ func TestPlanOfARootAndOfImages(t *testing.T) {
 		}
 		w.has(call("explain", "/etc/inner"), "late  file yes\n")
 		w.has(call("list", "--no-legend"), " /usr/lib/confexts/late ")
-		var left []string
-		if !eventually(func() bool { left = usedDevices(t); return slices.Equal(left, devices) }) {
+		if left := leftDevices(t, devices); len(left) > 0 {
 			t.Errorf("devices are left: %q", left)
 		}
 		w.is(string(read("/proc/self/mountinfo")), string(mounts))

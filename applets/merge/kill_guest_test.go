@@ -231,8 +231,7 @@ func (k killing) killAnywhere(devices []string, call, before, after string, atLe
 				k.Fatalf("%s: unmerged, and %s shows %q", at, hierarchy, k.state(hierarchy))
 			}
 		}
-		var left []string
-		if !eventually(func() bool { left = usedDevices(k.T); return slices.Equal(left, devices) }) {
+		if left := leftDevices(k.T, devices); len(left) > 0 {
 			k.Fatalf("%s: devices are left: %q", at, left)
 		}
 	}

@@ -117,8 +117,7 @@ func TestImageKinds(t *testing.T) {
 				w.has(second("refresh", "--mutable="+mode, "--always-refresh=yes"), "Merged extensions into '/srv/opt'.")
 				w.has(first("refresh", "--mutable="+mode), skipping)
 				w.is(first("unmerge"), "Unmerged '/srv/usr'.\nUnmerged '/srv/opt'.\n")
-				var left []string
-				if !eventually(func() bool { left = usedDevices(t); return slices.Equal(left, devices) }) {
+				if left := leftDevices(t, devices); len(left) > 0 {
 					t.Errorf("devices are left: %q", left)
 				}
 			}
