@@ -26,7 +26,11 @@ const (
 func (b *boot) reach(arguments []string) (devices, error) {
 	b.usrOnly = len(b.plan.Fallback) > 0
 	found, err := b.find()
-	if err := b.asReason(stepDevices, err); err != nil {
+	if b.plan.Usr.Source == plan.UsrInImage || found.Usr.Data != nil {
+		// With all of /usr at hand it is about the root.
+		err = b.asReason(stepDevices, err)
+	}
+	if err != nil {
 		if refusal := b.plan.Fallback.Refusal(); refusal != nil {
 			err = fmt.Errorf("%w\nbesides, %w", err, refusal)
 		}
