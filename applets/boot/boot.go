@@ -71,9 +71,11 @@ type boot struct {
 	environment []string
 
 	restorePanic func()
-	program      Program
-	failure      plan.Failure
-	breakpoints  []plan.Breakpoint
+	// lowerPriority gives the calling thread the priority back that the process was started with.
+	lowerPriority func() error
+	program       Program
+	failure       plan.Failure
+	breakpoints   []plan.Breakpoint
 	// current is the step that runs; screen is what a failure shows.
 	current string
 	screen  failurescreen.Screen
@@ -98,16 +100,17 @@ func Main(program Program, arguments []string) int {
 		return 1
 	}
 	b := &boot{
-		log:          &bootlog.Logger{},
-		report:       bootreport.New("", "", program.Profile),
-		reasons:      map[string]string{},
-		restorePanic: func() {},
-		program:      program,
-		end:          end,
-		sleep:        time.Sleep,
-		reportFile:   bootreport.Path,
-		consoles:     machineConsoles(),
-		last:         lastfailure.Machine(),
+		log:           &bootlog.Logger{},
+		report:        bootreport.New("", "", program.Profile),
+		reasons:       map[string]string{},
+		restorePanic:  func() {},
+		lowerPriority: func() error { return nil },
+		program:       program,
+		end:           end,
+		sleep:         time.Sleep,
+		reportFile:    bootreport.Path,
+		consoles:      machineConsoles(),
+		last:          lastfailure.Machine(),
 	}
 	// Until the settings are known the strictest hold.
 	b.failure, _ = plan.PlanFailure(kernelcmdline.CommandLine{}, plan.NoFailureSettings(), false)
@@ -189,6 +192,11 @@ func (b *boot) mountAPI() error {
 		b.warn("%v", err)
 	}
 	b.restorePanic = apply.RestartOnPanic(panicSeconds)
+	if lower, err := apply.RaisePriority(); err == nil {
+		b.lowerPriority = lower
+	} else {
+		b.warn("%v", err)
+	}
 	return nil
 }
 

@@ -89,6 +89,9 @@ func (b *boot) execute(init string, arguments []string, switched apply.Handover,
 	b.log.Close()
 	program := append([]string{init}, arguments[1:]...)
 	if err = last(); err == nil {
+		err = b.lowerPriority()
+	}
+	if err == nil {
 		err = unix.Exec(init, program, append(os.Environ(), b.environment...))
 	}
 	// For the message.

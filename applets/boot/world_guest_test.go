@@ -81,7 +81,7 @@ func enterInitramfs(t *testing.T, stage string) *world {
 	var uname unix.Utsname
 	w.check(unix.Uname(&uname))
 	w.boot = &boot{
-		log: &bootlog.Logger{}, report: bootreport.New("", "", "full"), reasons: map[string]string{}, restorePanic: func() {},
+		log: &bootlog.Logger{}, report: bootreport.New("", "", "full"), reasons: map[string]string{}, restorePanic: func() {}, lowerPriority: func() error { return nil },
 		plan: &plan.Boot{Init: "/usr/sbin/init", Usr: plan.Usr{Source: plan.UsrVerity}},
 	}
 	w.boot.index, err = kernelmodules.ReadIndex("/", unix.ByteSliceToString(uname.Release[:]))

@@ -54,6 +54,10 @@ func OpenSigned(dm *devmapper.Control, v *plan.Verity, s Signed) (device devmapp
 		decision := trust.Decide(facts)
 		switch decision.Step {
 		case trust.AskKernel:
+			if lacksKeys(s.DER) {
+				facts.Kernel = trust.KernelLacksKey
+				continue
+			}
 			refused = open(s.DER)
 			answer, ok := KernelAnswer(refused)
 			if !ok {
@@ -79,6 +83,12 @@ func OpenSigned(dm *devmapper.Control, v *plan.Verity, s Signed) (device devmapp
 			return device, outcome, &RefusedError{because(decision.Reason, unconfirmed)}
 		}
 	}
+}
+
+// lacksKeys reports whether the kernel has no key for a signature for certain, which is much cheaper to learn than by loading a table.
+func lacksKeys(signature []byte) bool {
+	identifiers, err := cms.KeyIdentifiers(signature)
+	return err == nil && keyring.LacksKeys(identifiers)
 }
 
 func because(reason string, unconfirmed error) string {

@@ -14,6 +14,8 @@ const (
 	oidMessageDigest = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x04" // 1.2.840.113549.1.9.4
 	oidSubjectKeyID  = "\x55\x1d\x0e"                         // 2.5.29.14
 
+	oidAuthorityKeyID = "\x55\x1d\x23" // 2.5.29.35
+
 	oidRSA       = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01" // 1.2.840.113549.1.1.1
 	oidRSASHA256 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b" // 1.2.840.113549.1.1.11
 	oidRSASHA384 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c" // 1.2.840.113549.1.1.12

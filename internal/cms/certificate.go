@@ -17,6 +17,7 @@ const maxCertificate = 64 << 10
 type Certificate struct {
 	issuer, serial []byte // as they stand in DER
 	subjectKeyID   []byte // nil if there is none
+	authority      []byte // what follows the name of the authority key identifier, nil if there is none
 	key            publicKey
 }
 
@@ -142,7 +143,7 @@ func (c *Certificate) parseBody(body *elements) error {
 	return nil
 }
 
-// parseExtensions looks for the subject key identifier.
+// parseExtensions looks for the subject key identifier, and keeps the one of the issuer's key.
 func (c *Certificate) parseExtensions(content []byte) error {
 	list, err := only(content, tagSequence)
 	if err != nil {
@@ -157,28 +158,24 @@ func (c *Certificate) parseExtensions(content []byte) error {
 		if err != nil {
 			return err
 		}
-		if string(name.content) != oidSubjectKeyID {
-			continue
-		}
-		if c.subjectKeyID != nil {
-			return errors.New("it has two subject key identifiers")
-		}
-		if c.subjectKeyID, err = readSubjectKeyID(extension); err != nil {
-			return err
+		switch string(name.content) {
+		case oidAuthorityKeyID:
+			c.authority = append(c.authority, extension.rest...)
+		case oidSubjectKeyID:
+			if c.subjectKeyID != nil {
+				return errors.New("it has two subject key identifiers")
+			}
+			if c.subjectKeyID, err = readSubjectKeyID(extension); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// readSubjectKeyID reads what follows the name of the extension, which may be marked as critical.
+// readSubjectKeyID reads what follows the name of the extension.
 func readSubjectKeyID(extension *elements) ([]byte, error) {
-	const tagBoolean = 0x01
-	if extension.has(tagBoolean) {
-		if _, err := extension.next(); err != nil {
-			return nil, err
-		}
-	}
-	value, err := extension.open(tagOctetString)
+	value, err := readExtension(extension)
 	if err != nil {
 		return nil, err
 	}
@@ -190,4 +187,15 @@ func readSubjectKeyID(extension *elements) ([]byte, error) {
 		return nil, errors.New("its subject key identifier is empty")
 	}
 	return identifier.content, value.end()
+}
+
+// readExtension reads what follows the name of an extension, which may be marked as critical, and returns its value.
+func readExtension(extension *elements) (*elements, error) {
+	const tagBoolean = 0x01
+	if extension.has(tagBoolean) {
+		if _, err := extension.next(); err != nil {
+			return nil, err
+		}
+	}
+	return extension.open(tagOctetString)
 }

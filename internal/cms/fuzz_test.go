@@ -44,6 +44,10 @@ func FuzzVerify(f *testing.F) {
 		if len(m.signers) == 0 || len(m.signers) > maxSigners {
 			t.Errorf("%d signers", len(m.signers))
 		}
+		// A message is not taken for one of fewer keys than sign it.
+		if identifiers, err := KeyIdentifiers(message); err == nil && len(identifiers) < len(m.signers) {
+			t.Errorf("%d signers, identifiers %x", len(m.signers), identifiers)
+		}
 		if m.Verify(content, all) != nil {
 			return
 		}

@@ -25,6 +25,8 @@ var ErrSigner = errors.New("signed with a certificate that is not trusted")
 // Message is a signed message without its content.
 type Message struct {
 	signers []signer
+	// certificates are those inside it, one after another, of which nothing was read.
+	certificates []byte
 }
 
 // Parse reads a message of at most 64 KiB. Content inside it is refused, as everything is that
@@ -88,11 +90,15 @@ func parseSignedData(data *elements) (*Message, error) {
 	if content.end() != nil {
 		return nil, errors.New("it has content inside; it must be detached")
 	}
-	for _, tag := range []byte{tagNumber0, tagNumber1} { // certificates, revocations
-		if data.has(tag) {
-			if _, err := data.next(); err != nil {
-				return nil, err
-			}
+	var certificates element
+	if data.has(tagNumber0) {
+		if certificates, err = data.next(); err != nil {
+			return nil, err
+		}
+	}
+	if data.has(tagNumber1) { // revocations
+		if _, err := data.next(); err != nil {
+			return nil, err
 		}
 	}
 	list, err := data.open(tagSet)
@@ -102,7 +108,12 @@ func parseSignedData(data *elements) (*Message, error) {
 	if err := data.end(); err != nil {
 		return nil, err
 	}
-	return parseSigners(list, digests)
+	m, err := parseSigners(list, digests)
+	if err != nil {
+		return nil, err
+	}
+	m.certificates = certificates.content
+	return m, nil
 }
 
 // readVersion reads the version of a structure: 1, or 3 where subject key identifiers are used.

@@ -3,15 +3,19 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -194,4 +198,72 @@ func TestKeyringFilledAndSealed(t *testing.T) {
 	if err := ring.Seal(); !errors.Is(err, unix.EEXIST) {
 		t.Error(err)
 	}
+}
+
+// TestLacksKeys: a key is found by each of its names, in the keyring of dm-verity and in that of the kernel's own keys.
+func TestLacksKeys(t *testing.T) {
+	unknown := [][]byte{[]byte("nobody's"), bytes.Repeat([]byte{7}, 60)}
+	if !LacksKeys(unknown) {
+		list, err := os.ReadFile(keysFile)
+		t.Fatalf("the kernel has a key of nobody: %s, %v", list, err)
+	}
+	if LacksKeys([][]byte{bytes.Repeat([]byte{7}, 4096)}) {
+		t.Error("certain of a key that cannot be looked for")
+	}
+	// The kernel lists its own by their whole identifiers: "NAME: 140112...b25f: X509.rsa 0584b25f []".
+	list, err := os.ReadFile(keysFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := regexp.MustCompile(`asymmetri .*: ([0-9a-f]+): X509`).FindSubmatch(list)
+	if own == nil {
+		t.Fatalf("the kernel has no key of its own:\n%s", list)
+	}
+	identifier, err := hex.DecodeString(string(own[1]))
+	if err != nil || LacksKeys(append(unknown, identifier)) {
+		t.Errorf("the kernel's own key %x is not found (%v)", identifier, err)
+	}
+	if !hasKeyring(t) {
+		return
+	}
+	reloadVerity(t, "keyring_unsealed=1")
+	ring, err := Find(DMVerity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byKey := []byte{1, 2, 3, 4}
+	bySerial := append([]byte{1}, certificateIssuer(t)...)
+	for _, identifier := range [][]byte{byKey, bySerial} {
+		if !LacksKeys([][]byte{identifier}) {
+			t.Errorf("%x is there before", identifier)
+		}
+	}
+	if err := ring.AddCertificate(newCertificate(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, identifier := range [][]byte{byKey, bySerial} {
+		if LacksKeys([][]byte{identifier}) {
+			t.Errorf("%x is not found", identifier)
+		}
+	}
+	if err := ring.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if LacksKeys([][]byte{byKey}) || !LacksKeys(unknown) {
+		t.Error("other when it is sealed")
+	}
+}
+
+// certificateIssuer is the content of the name in newCertificate.
+func certificateIssuer(t *testing.T) []byte {
+	t.Helper()
+	name, err := asn1.Marshal(pkix.Name{CommonName: "preroot test"}.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sequence asn1.RawValue
+	if _, err := asn1.Unmarshal(name, &sequence); err != nil {
+		t.Fatal(err)
+	}
+	return sequence.Bytes
 }

@@ -3,6 +3,8 @@ package keyring
 import (
 	"bytes"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -61,5 +63,24 @@ func TestFindSaysThatThereIsNone(t *testing.T) {
 func TestAddCertificateRefusesNothing(t *testing.T) {
 	if err := (&Keyring{name: DMVerity}).AddCertificate(nil); !errors.Is(err, unix.EBADMSG) {
 		t.Error(err)
+	}
+}
+
+func TestJudgingKeyrings(t *testing.T) {
+	rings, known := judgingKeyrings(keysOf72)
+	if !known || !slices.Equal(rings, []int{0x392c2ca3, 0x3d55f578}) {
+		t.Errorf("%x, %v", rings, known)
+	}
+	revoked := "12345678 I------     1 perm 1f0b0000     0     0 blacklist tbs:0123: \n"
+	for name, text := range map[string]string{
+		"nothing": "", "no builtin keyring": strings.ReplaceAll(keysOf72, ".builtin_trusted_keys", ".builtin_other_keys"),
+		"a certificate that is revoked by its hash": keysOf72 + revoked,
+	} {
+		if rings, known := judgingKeyrings(text); known {
+			t.Errorf("%s: %x", name, rings)
+		}
+	}
+	if _, known := judgingKeyrings(keysOf72 + strings.Replace(revoked, "tbs:", "bin:", 1)); !known {
+		t.Error("the hash of a program that is revoked says nothing about certificates")
 	}
 }

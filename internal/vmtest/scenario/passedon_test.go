@@ -72,10 +72,12 @@ func TestStubFilesReachTheRealRoot(t *testing.T) {
 	said := askShell(t, m, []vmtest.Disk{{Path: disk, Snapshot: true}},
 		"cd /run; for f in credentials/@encrypted/* credstore.encrypted/* systemd/stub/* systemd/tpm2*; do say $(stat -c %a $f) $f $(cat $f); done; "+
 			"say $(stat -c %a credentials/@encrypted) $(grep -c /run/credentials/@encrypted /proc/mounts); "+
-			"say environment $ENCRYPTED_CREDENTIALS_DIRECTORY; say $(ls -d /run/initramfs /.extra /etc/initrd-release 2>&1 | grep -c No)")
+			"say environment $ENCRYPTED_CREDENTIALS_DIRECTORY; say $(ls -d /run/initramfs /.extra /etc/initrd-release 2>&1 | grep -c No); "+
+			"read -a stat </proc/self/stat; say nice ${stat[18]}")
 	wantSaid(t, said, []string{
 		"400 credentials/@encrypted/a mine", "400 credentials/@encrypted/b all", "400 credstore.encrypted/a mine", "400 credstore.encrypted/b all",
 		"444 systemd/stub/profile ID.p", `444 systemd/tpm2-pcr-signature.json \{\}`, "700 1", "environment", "3",
+		"nice 0",
 	})
 }
 

@@ -119,6 +119,10 @@ func TestSignedUsr(t *testing.T) {
 			if _, reached := run.Find("testbed: mark init "); !reached || !strings.Contains(run.Console, b.says) {
 				t.Errorf("reached the real root: %v; want %q:\n%s", reached, b.says, run.Tail(80))
 			}
+			// A kernel that lacks the key is not made to prepare the algorithms of the signature.
+			if asked := strings.Contains(run.Console, "Root hash verification failed"); asked {
+				t.Errorf("the kernel judged the signature:\n%s", run.Tail(80))
+			}
 		})
 	}
 }
