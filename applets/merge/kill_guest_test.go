@@ -214,11 +214,11 @@ func (k killing) killAnywhere(devices []string, call, before, after string, atLe
 			}
 		}
 		k.alsoHolds(at)
-		k.ours("refresh", k.mode)
+		output := k.ours("refresh", k.mode)
 		k.alsoHolds(at)
 		for _, hierarchy := range k.hierarchies() {
 			if got := k.state(hierarchy); got != withTwo {
-				k.Errorf("%s: after the next refresh %s shows %q", at, hierarchy, got)
+				k.Errorf("%s: after the next refresh %s shows %q; it said:\n%s", at, hierarchy, got, output)
 			}
 			if count := len(mountsAt(k.T, hierarchy)); count != 1 {
 				k.Errorf("%s: %d mounts are left at %s", at, count, hierarchy)
