@@ -82,6 +82,9 @@ func layOut(o Options, k *kernel, chosen *selection, result *Result) (image *lay
 			return nil, err
 		}
 	}
+	if err := addFirmware(image, k, o, result); err != nil {
+		return nil, err
+	}
 	image.reason = "the program"
 	arch, err := addInit(image, o.Init)
 	if err != nil {
@@ -176,7 +179,7 @@ func addModules(l *layout, k *kernel, s *selection, o Options, result *Result) e
 			return err
 		}
 		result.Modules = append(result.Modules, Module{
-			Name: m.Name(), Path: "/" + name, Reason: m.reason, Size: int64(len(content)), License: info.License,
+			Name: m.Name(), Path: "/" + name, Reason: m.reason, Size: int64(len(content)), License: info.License, Firmware: info.Firmware,
 		})
 	}
 	if len(s.modules) > 0 {

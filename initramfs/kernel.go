@@ -24,6 +24,9 @@ type kernel struct {
 	// builtInText is modules.builtin as it stands, nil when there is none.
 	builtInText []byte
 
+	// builtInFirmware is what drivers of the kernel itself name, by their names.
+	builtInFirmware map[string][]string
+
 	// config is nil where the tree has no configuration of this kernel.
 	config kerneltree.Config
 }
@@ -72,6 +75,7 @@ func openKernel(o Options) (*kernel, error) {
 	}
 	k.index = kerneltree.NewIndex(dependencies, aliases, soft,
 		kerneltree.ParseBuiltIn(k.builtInText), kerneltree.ParseBuiltInAliases(text))
+	k.builtInFirmware = kerneltree.ParseBuiltInFirmware(text)
 	if k.config, err = readConfig(p); err != nil {
 		return nil, err
 	}

@@ -38,6 +38,7 @@ type Manifest struct {
 	BuiltIn         []string       `json:"builtIn,omitempty"`
 	Missing         []string       `json:"missing,omitempty"`
 	Blacklisted     []string       `json:"blacklisted,omitempty"`
+	MissingFirmware []string       `json:"missingFirmware,omitempty"`
 	Files           []ManifestFile `json:"files"`
 }
 
@@ -97,6 +98,7 @@ func describeImage(image *os.File, l *layout, o Options, result *Result) (*Manif
 	m := &Manifest{
 		Format: manifestFormat, Kernel: result.Release, Arch: result.Arch, Hardware: o.Hardware, SourceDateEpoch: o.ModifiedAt,
 		BuiltIn: result.BuiltIn, Missing: result.Missing, Blacklisted: result.Blacklisted,
+		MissingFirmware: result.MissingFirmware,
 	}
 	var err error
 	if m.Image, err = factsOf(image); err != nil {

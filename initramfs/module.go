@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -51,24 +52,34 @@ func checkModule(file string, content []byte, k *kernel, arch string) (kerneltre
 // unpack undoes the compression that a module file's suffix names. More than
 // limit bytes are an error.
 func unpack(content []byte, suffix string, limit int64) ([]byte, error) {
+	compression, found := strings.CutPrefix(suffix, ".ko")
+	if !found {
+		return nil, fmt.Errorf("unknown suffix %q", suffix)
+	}
+	return decompress(content, compression, limit)
+}
+
+// decompress undoes the compression with a suffix, none for an empty one. More
+// than limit bytes are an error.
+func decompress(content []byte, suffix string, limit int64) ([]byte, error) {
 	var reader io.Reader
 	switch suffix {
-	case ".ko":
+	case "":
 		return content, nil
-	case ".ko.xz":
+	case ".xz":
 		r, err := xz.NewReader(bytes.NewReader(content))
 		if err != nil {
 			return nil, err
 		}
 		reader = r
-	case ".ko.zst":
+	case ".zst":
 		r, err := zstd.NewReader(bytes.NewReader(content), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, err
 		}
 		defer r.Close()
 		reader = r
-	case ".ko.gz":
+	case ".gz":
 		r, err := gzip.NewReader(bytes.NewReader(content))
 		if err != nil {
 			return nil, err
@@ -77,12 +88,9 @@ func unpack(content []byte, suffix string, limit int64) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("unknown suffix %q", suffix)
 	}
-	unpacked, err := io.ReadAll(io.LimitReader(reader, limit+1))
+	unpacked, err := readAtMost(reader, limit)
 	if err != nil {
 		return nil, err
-	}
-	if int64(len(unpacked)) > limit {
-		return nil, fmt.Errorf("larger than %d bytes", limit)
 	}
 	return unpacked, nil
 }

@@ -71,6 +71,10 @@ type Options struct {
 	// Includes are further files, links and directories.
 	Includes []Include
 
+	// NoFirmware leaves out the firmware that the drivers of the image name,
+	// which is taken from lib/firmware of the system that the image is for.
+	NoFirmware bool
+
 	// Compression is one of the Compression constants; zstd when empty.
 	Compression string
 
@@ -122,6 +126,10 @@ type Result struct {
 	// target's modprobe.d forbids.
 	BuiltIn, Missing, Blacklisted []string
 
+	// MissingFirmware are the drivers that name firmware which the system has
+	// not, with the names of its files in brackets.
+	MissingFirmware []string
+
 	// Warnings are for a person: what the kernel lacks and may be missed.
 	Warnings []string
 
@@ -147,6 +155,8 @@ type Module struct {
 	// Size in bytes, decompressed.
 	Size int64
 
-	// License as the module itself states it.
-	License string
+	// License as the module itself states it, and Firmware the files that it
+	// may ask for, as paths below lib/firmware, some with "*".
+	License  string
+	Firmware []string
 }

@@ -197,12 +197,21 @@ func readBounded(file string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
+	content, err := readAtMost(f, limit)
+	if err != nil && int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s is %w", file, err)
 	}
-	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", file, limit)
+	return content, err
+}
+
+// errTooLarge says that something has more bytes than are read of it.
+func errTooLarge(limit int64) error { return fmt.Errorf("larger than %d bytes", limit) }
+
+// readAtMost reads all of a stream. With more than limit bytes, one of which it gives, that is an error.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = errTooLarge(limit)
 	}
-	return content, nil
+	return content, err
 }

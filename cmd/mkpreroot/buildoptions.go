@@ -69,6 +69,8 @@ var buildOptions = []buildOption{
 		help: "one more module, or alias; may be repeated"},
 	{name: "no-default-modules", key: "NoDefaultModules", flag: func(s *buildSettings) *bool { return &s.noDefaultModules },
 		help: "only the modules of --module (and what they need)"},
+	{name: "no-firmware", key: "NoFirmware", flag: func(s *buildSettings) *bool { return &s.NoFirmware },
+		help: "leave out the firmware that the modules name"},
 	{name: "include", key: "Include", value: "SRC:DST", path: true, many: func(s *buildSettings) *list { return &s.includes },
 		help: "one more file or directory; may be repeated"},
 	{name: "compress", key: "Compress", value: "KIND", text: func(s *buildSettings) *string { return &s.Compression },

@@ -79,7 +79,7 @@ func TestOptionsReachTheLibrary(t *testing.T) {
 	got, err := parseBuild([]string{
 		"--kernel", "tree", "--output=out", "--release", "7.2", "--init", "bin", "--conf", "conf", "--root", "root", "--arch", "arm64",
 		"--module", "vfat", "--module=fuse", "--no-default-modules", "--compress", "gzip", "-q",
-		"--include", "a:b:/c", "--zstd", "zstd", "--microcode", "m",
+		"--include", "a:b:/c", "--zstd", "zstd", "--microcode", "m", "--no-firmware",
 	}, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestOptionsReachTheLibrary(t *testing.T) {
 		KernelTree: "tree", Output: "out", Release: "7.2", Init: "bin", Conf: "conf", Root: "root", Arch: "arm64",
 		Modules: []string{}, ExtraModules: []string{"vfat", "fuse"}, Compression: "gzip", Microcode: []string{"m"},
 		Includes: []initramfs.Include{{Source: "a:b", Destination: "/c"}}, ZstdProgram: "zstd",
-		ModifiedAt: 1700000000, Describe: true,
+		ModifiedAt: 1700000000, Describe: true, NoFirmware: true,
 	}
 	if !reflect.DeepEqual(got.Options, want) || !got.quiet {
 		t.Errorf("got %+v, want %+v", got.Options, want)

@@ -87,14 +87,14 @@ func TestVerify(t *testing.T) {
 func TestConfigFile(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "sub/build.conf")
-	writeFile(t, file, "[Build]\nKernel=7.2.0\nOutput=../image\nInit=/bin/true\nModule=a\nModule=\nModule=b\nNoManifest=yes\nInclude=x:/y\nCompress=xz\nHardware=generic\n")
+	writeFile(t, file, "[Build]\nKernel=7.2.0\nOutput=../image\nInit=/bin/true\nModule=a\nModule=\nModule=b\nNoManifest=yes\nNoFirmware=yes\nInclude=x:/y\nCompress=xz\nHardware=generic\n")
 	t.Setenv("SOURCE_DATE_EPOCH", "")
 	got, err := parseBuild([]string{"--config", file, "--module", "c", "--compress=gzip"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.KernelTree != "7.2.0" || got.Output != filepath.Join(folder, "image") || got.Init != "/bin/true" || !reflect.DeepEqual(got.ExtraModules, []string{"b", "c"}) ||
-		got.Describe || got.Includes[0].Source != filepath.Join(folder, "sub/x") || got.Compression != "gzip" || got.Hardware != "generic" {
+		got.Describe || !got.NoFirmware || got.Includes[0].Source != filepath.Join(folder, "sub/x") || got.Compression != "gzip" || got.Hardware != "generic" {
 		t.Errorf("%+v", got.Options)
 	}
 	for text, want := range map[string]string{

@@ -52,7 +52,9 @@ func ReadModuleInfo(module []byte) (info ModuleInfo, err error) {
 		case "license":
 			info.License = value
 		case "firmware":
-			info.Firmware = append(info.Firmware, value)
+			if value != "" {
+				info.Firmware = append(info.Firmware, value)
+			}
 		}
 	}
 	if info.Release == "" {

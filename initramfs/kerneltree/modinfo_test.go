@@ -10,7 +10,7 @@ import (
 )
 
 func TestReadModuleInfo(t *testing.T) {
-	module := kerneltreetest.Module("7.2.0", elf.EM_AARCH64, "license=GPL v2", "firmware=a/b.bin", "firmware=c.bin")
+	module := kerneltreetest.Module("7.2.0", elf.EM_AARCH64, "license=GPL v2", "firmware=a/b.bin", "firmware=", "firmware=c.bin")
 	got, err := kerneltree.ReadModuleInfo(module)
 	want := kerneltree.ModuleInfo{Release: "7.2.0", Machine: elf.EM_AARCH64, Signed: true, License: "GPL v2", Firmware: []string{"a/b.bin", "c.bin"}}
 	if err != nil || !reflect.DeepEqual(got, want) {
