@@ -170,6 +170,9 @@ func (s *buildSettings) finish() error {
 			return err
 		}
 	}
+	if err := checkSettings(s.Conf, s.Init); err != nil {
+		return err
+	}
 	s.ModifiedAt, err = sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	return err
 }

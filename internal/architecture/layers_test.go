@@ -121,7 +121,7 @@ var layers = []layer{
 	{
 		name:     "bin/mkpreroot",
 		packages: []string{"cmd/mkpreroot"},
-		imports:  []string{"formats", "kernel, reading", "build host"},
+		imports:  []string{"formats", "kernel, reading", "plan", "build host"},
 		modules:  []string{"golang.org/x/crypto/argon2", "golang.org/x/term"},
 	},
 	{
