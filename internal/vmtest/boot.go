@@ -20,8 +20,12 @@ type Config struct {
 	// Kernel is a bzImage, Initrd an initramfs image (none when empty).
 	Kernel, Initrd string
 
+	// Arch is ARM64 for a machine of that kind, which is emulated whatever this one is, with a kernel image that is
+	// not packed; empty for x86-64.
+	Arch string
+
 	// Append is the whole kernel command line. A serial console is only there
-	// with console=ttyS0, and a panic ends the machine only with panic=-1.
+	// with console=ttyS0 (ttyAMA0 on arm64), and a panic ends the machine only with panic=-1.
 	Append string
 
 	Disks []Disk
@@ -182,6 +186,9 @@ func (c *Config) complete(ctx context.Context) error {
 	if c.Counted {
 		c.Accelerator, c.CPUs = TCG, 1
 	}
+	if c.Arch == ARM64 {
+		c.Accelerator = TCG
+	}
 	if c.Accelerator == "" {
 		found, _, err := FindAccelerator(ctx, c.Kernel)
 		if err != nil {
@@ -204,7 +211,7 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 	var overflow atomic.Bool
 	serial := &console{copyTo: c.Log, full: func() { overflow.Store(true); cancel() }}
 	complaints := &complaintWriter{stop: cancel}
-	command := exec.CommandContext(limited, qemuProgram, commandLine(*c)...)
+	command := exec.CommandContext(limited, c.program(), commandLine(*c)...)
 	if len(c.Dialog) > 0 {
 		input, typed := io.Pipe()
 		defer input.Close()
@@ -238,7 +245,7 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 		run.End = EndedByTimeout
 		return run, nil
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, fmt.Errorf("boot: %w (apt-get install qemu-system-x86)", err)
+		return nil, fmt.Errorf("boot: %w (scripts/install-tools installs it)", err)
 	}
 	return nil, fmt.Errorf("boot: QEMU: %w: %s", err, complaints.first())
 }

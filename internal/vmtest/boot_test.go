@@ -142,7 +142,7 @@ func TestBootErrors(t *testing.T) {
 	t.Run("no QEMU", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		t.Setenv("TMPDIR", t.TempDir())
-		if _, err := Boot(t.Context(), fakeConfig(t)); err == nil || !strings.Contains(err.Error(), "apt-get install") {
+		if _, err := Boot(t.Context(), fakeConfig(t)); err == nil || !strings.Contains(err.Error(), "install-tools installs") {
 			t.Error(err)
 		}
 	})
@@ -175,7 +175,7 @@ func TestGuestsWaitForASlot(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	c := Config{Kernel: "k", Initrd: "i", Append: "a b", MemoryMiB: 512, CPUs: 1, Accelerator: TCG}
-	for _, bus := range []Bus{"", Virtio, NVMe, SCSI, AHCI} {
+	for _, bus := range []Bus{"", Virtio, NVMe, SCSI, AHCI, Fusion, PVSCSI, UAS, SD} {
 		c.Disks = append(c.Disks, Disk{Path: "d,1", Bus: bus, Snapshot: bus == ""})
 	}
 	got := commandLine(c)
@@ -187,6 +187,10 @@ func TestCommandLine(t *testing.T) {
 		{"-drive", "file=d,,1,format=raw,if=none,id=disk1,snapshot=off,cache=unsafe"},
 		{"-device", "virtio-blk-pci,drive=disk1"}, {"-device", "nvme,drive=disk2,serial=disk2"},
 		{"-device", "scsi-hd,bus=scsidisk3.0,drive=disk3"}, {"-device", "ide-hd,bus=ahcidisk4.0,drive=disk4"},
+		{"-device", "mptsas1068,id=scsidisk5", "-device", "scsi-hd,bus=scsidisk5.0,drive=disk5"},
+		{"-device", "pvscsi,id=scsidisk6", "-device", "scsi-hd,bus=scsidisk6.0,drive=disk6"},
+		{"-device", "qemu-xhci,id=usbdisk7", "-device", "usb-uas,bus=usbdisk7.0,id=uasdisk7", "-device", "scsi-hd,bus=uasdisk7.0,drive=disk7"},
+		{"-device", "sdhci-pci", "-device", "sd-card,drive=disk8"},
 	} {
 		if !containsRun(got, want) {
 			t.Errorf("%q is not in %q", want, got)
@@ -196,7 +200,10 @@ func TestCommandLine(t *testing.T) {
 	if got := commandLine(c); !containsRun(got, []string{"-accel", "kvm", "-cpu", "host"}) {
 		t.Errorf("KVM: %q", got)
 	}
-	c.Counted = true
+	if c.Arch = ARM64; !containsRun(commandLine(c), []string{"-M", "virt"}) || !containsRun(commandLine(c), []string{"-cpu", "cortex-a72"}) || c.program() != "qemu-system-aarch64" {
+		t.Errorf("arm64: %s %q", c.program(), commandLine(c))
+	}
+	c.Arch, c.Counted = "", true
 	got = commandLine(c)
 	for _, want := range [][]string{{"-M", "pc,hpet=off"}, {"-accel", "tcg,thread=single"}, {"-icount", "shift=0,sleep=off,align=off"}} {
 		if !containsRun(got, want) {

@@ -7,6 +7,17 @@ import (
 
 const qemuProgram = "qemu-system-x86_64"
 
+// ARM64 is a value of Config.Arch.
+const ARM64 = "arm64"
+
+// program is the QEMU of the machine's architecture.
+func (c Config) program() string {
+	if c.Arch == ARM64 {
+		return "qemu-system-aarch64"
+	}
+	return qemuProgram
+}
+
 // kvmError is what QEMU prints before it pauses a guest that KVM could not go
 // on with. A paused guest never ends by itself.
 const kvmError = "KVM internal error"
@@ -20,13 +31,21 @@ const (
 	NVMe   Bus = "nvme"
 	SCSI   Bus = "scsi"
 	AHCI   Bus = "ahci"
+	// Those below need drivers that a cloud kernel does not have. An SD card has to have a power of two as its size.
+	Fusion Bus = "fusion"
+	PVSCSI Bus = "pvscsi"
+	UAS    Bus = "uas"
+	SD     Bus = "sd"
 )
 
 // commandLine makes QEMU's arguments for a machine whose first serial port is
 // QEMU's standard output. A reset ends QEMU (-no-reboot), as does a power-off.
 func commandLine(c Config) []string {
 	machine := "q35"
-	if c.Counted {
+	switch {
+	case c.Arch == ARM64:
+		machine = "virt"
+	case c.Counted:
 		machine = "pc,hpet=off"
 	}
 	arguments := []string{
@@ -44,6 +63,9 @@ func commandLine(c Config) []string {
 		// instruction, no processor does.
 		arguments = append(arguments, "-accel", "tcg,thread=single", "-cpu", "max,-rdrand,-rdseed,-erms,cx16=off",
 			"-icount", "shift=0,sleep=off,align=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm", "-seed", "1")
+	case c.Arch == ARM64:
+		// A processor that signs no pointers is emulated faster.
+		arguments = append(arguments, "-accel", "tcg,thread=multi", "-cpu", "cortex-a72")
 	case c.Accelerator == KVM:
 		arguments = append(arguments, "-accel", "kvm", "-cpu", "host")
 	default:
@@ -80,6 +102,17 @@ func (d Disk) arguments(number int) []string {
 	case AHCI:
 		return append(arguments, "-device", "ich9-ahci,id=ahci"+id,
 			"-device", "ide-hd,bus=ahci"+id+".0,drive="+id)
+	case Fusion:
+		// Linux adds no SAS disk without an address.
+		return append(arguments, "-device", "mptsas1068,id=scsi"+id,
+			"-device", fmt.Sprintf("scsi-hd,bus=scsi%s.0,drive=%s,wwn=%#x,port_wwn=%#x", id, id, 0x5000c50000000001+number, 0x5000c50000000101+number))
+	case PVSCSI:
+		return append(arguments, "-device", "pvscsi,id=scsi"+id, "-device", "scsi-hd,bus=scsi"+id+".0,drive="+id)
+	case UAS:
+		return append(arguments, "-device", "qemu-xhci,id=usb"+id, "-device", "usb-uas,bus=usb"+id+".0,id=uas"+id,
+			"-device", "scsi-hd,bus=uas"+id+".0,drive="+id)
+	case SD:
+		return append(arguments, "-device", "sdhci-pci", "-device", "sd-card,drive="+id)
 	}
 	return append(arguments, "-device", "virtio-blk-pci,drive="+id)
 }

@@ -54,21 +54,13 @@ func writeTree(t *testing.T, files map[string]string) string {
 // buildStage makes the image of a stand-in for the second stage.
 func buildStage(t *testing.T, b *vmtest.Testbed) string {
 	t.Helper()
-	repository, err := vmtest.FindRepository()
-	if err != nil {
-		t.Fatal(err)
-	}
 	tree := writeTree(t, map[string]string{"usr/marker": "stage\n"})
 	for _, directory := range []string{"proc", "sys", "dev", "run", "oem"} {
 		if err := os.Mkdir(filepath.Join(tree, directory), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(tree, "init"), "./internal/vmtest/stageinit")
-	command.Dir, command.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	buildProgram(t, "amd64", "./internal/vmtest/stageinit", filepath.Join(tree, "init"))
 	image := filepath.Join(t.TempDir(), "bootengine.img")
 	tool(t, b, "usr/bin/mksquashfs", tree, image, "-quiet", "-no-progress", "-comp", "gzip")
 	return image
