@@ -34,8 +34,6 @@ const (
 	newRoot = "/sysroot"
 	// settingsFile lies in the image.
 	settingsFile = "/etc/preroot.conf"
-	// workTime bounds everything but the wait for devices.
-	workTime = 120 * time.Second
 	// panicSeconds is used where panic= is not given.
 	panicSeconds = "10"
 )
@@ -87,6 +85,7 @@ type boot struct {
 	// what is kept over a restart.
 	end        func(plan.Ending) error
 	sleep      func(time.Duration)
+	showTime   time.Duration
 	reportFile string
 	consoles   consoles
 	last       *lastfailure.Store
@@ -108,6 +107,7 @@ func Main(program Program, arguments []string) int {
 		program:       program,
 		end:           end,
 		sleep:         time.Sleep,
+		showTime:      showTime,
 		reportFile:    bootreport.Path,
 		consoles:      machineConsoles(),
 		last:          lastfailure.Machine(),
@@ -121,15 +121,14 @@ func Main(program Program, arguments []string) int {
 // run returns only with the reason why the boot cannot go on.
 func (b *boot) run(arguments []string) (err error) {
 	defer b.catch(&err)
+	b.setDeadline(earlyTime)
 	if err := b.step(stepAPI, b.mountAPI); err != nil {
 		return err
 	}
 	if err := b.step(stepSettings, b.planBoot); err != nil {
 		return err
 	}
-	b.deadline = time.AfterFunc(b.plan.Timeout+workTime, b.guarded(func() {
-		b.fail(&tooLongError{b.plan.Timeout + workTime})
-	}))
+	b.setDeadline(b.timeLimit())
 	b.loadCertainModules()
 	b.startReadingLast()
 
@@ -181,11 +180,13 @@ func (b *boot) record(change func()) {
 
 func (b *boot) mountAPI() error {
 	err := apply.MountAPI()
-	b.log = bootlog.Open()
+	b.log.Reopen()
 	if err != nil {
-		// Without /dev nobody hears the log. Standard error is the console, if
-		// the image has a node for it.
-		fmt.Fprintf(os.Stderr, "preroot: boot failed: %v\n", err)
+		if !b.log.IsOpen() {
+			// Without /dev nobody hears the log. Standard error is the console, if
+			// the image has a node for it.
+			fmt.Fprintf(os.Stderr, "preroot: boot failed: %v\n", err)
+		}
 		return err
 	}
 	if err := apply.OpenConsole(); err != nil {

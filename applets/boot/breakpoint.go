@@ -59,7 +59,7 @@ func (b *boot) breakBefore(step string) error {
 		b.warn("the shell at the breakpoint %s ended: %v", point, err)
 	}
 	if b.deadline != nil {
-		b.deadline.Reset(b.plan.Timeout + workTime)
+		b.setDeadline(b.timeLimit())
 	}
 	b.log.Printf(bootlog.Notice, "going on with: %s", step)
 	return nil

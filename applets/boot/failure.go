@@ -67,27 +67,40 @@ func (b *boot) fail(reason error) {
 	if !b.failed.CompareAndSwap(false, true) {
 		select {}
 	}
-	if err := b.show(reason); err != nil {
-		b.log.Fail(err.Error())
-	}
+	// What has hung may hold what is needed to tell: the machine restarts all the same.
+	shown := within(b.showTime, "the message", func() error { return b.show(reason) })
+	b.complain(shown)
 	offered := b.failure.Action != plan.ActionReboot
-	if offered {
+	switch {
+	case errors.Is(shown, errLate):
+		offered = false
+	case offered:
 		if err := b.rescue(); err != nil {
-			b.log.Fail(err.Error())
+			b.complain(err)
 			offered = false
 		}
-	} else if err := b.display(); err != nil {
-		b.log.Fail(err.Error())
+	default:
+		b.complain(within(b.showTime, "the screen", b.display))
 	}
 	if !offered {
 		b.sleep(b.failure.ReadingTime)
 	}
 	for {
 		if err := b.end(b.failure.Ending); err != nil {
-			b.log.Fail(fmt.Sprintf("restart: %v", err))
+			b.complain(fmt.Errorf("restart: %w", err))
 		}
 		// Nothing else is left to do, and PID 1 must not end.
 		b.sleep(time.Minute)
+	}
+}
+
+// complain logs what went wrong while a failure was told.
+func (b *boot) complain(err error) {
+	if err != nil {
+		_ = within(b.showTime, "the log", func() error {
+			b.log.Fail(err.Error())
+			return nil
+		})
 	}
 }
 
@@ -109,13 +122,21 @@ func (b *boot) show(reason error) (err error) {
 		reason = errors.New("the boot ended without a reason")
 	}
 	text := reason.Error()
+	if !b.log.IsOpen() {
+		// What hangs is the first step.
+		b.log.Reopen()
+	}
 	b.log.Fail("boot failed: " + text)
 	var step, previous string
 	var done []string
+	earlier, _ := errors.AsType[*earlierError](reason)
 	b.record(func() {
 		previous = b.report.PreviousFailure
 		if step = b.current; step == "" && len(b.report.Steps) > 0 {
 			step = b.report.Steps[len(b.report.Steps)-1].Name
+		}
+		if earlier != nil {
+			step = earlier.step
 		}
 		for _, s := range b.report.Steps {
 			if s.Error == "" && s.Name != step {

@@ -57,7 +57,7 @@ func newFailure(t *testing.T) *failure {
 	f := &failure{log: &safeBuffer{}, events: make(chan string, 16), changed: make(chan struct{})}
 	f.boot = &boot{
 		log: bootlog.New(f.log), report: bootreport.New("7.2", "", "full"), reasons: map[string]string{}, program: Program{Profile: "full"},
-		restorePanic: func() {}, lowerPriority: func() error { return nil }, reportFile: filepath.Join(t.TempDir(), "run/report.json"),
+		restorePanic: func() {}, lowerPriority: func() error { return nil }, showTime: 20 * time.Second, reportFile: filepath.Join(t.TempDir(), "run/report.json"),
 		failure: plan.Failure{Action: plan.ActionReboot, Why: "the image says so", ReadingTime: 10 * time.Second, Ending: plan.EndReboot},
 		last:    &lastfailure.Store{Message: "/nowhere", Kept: "/nowhere", Variables: t.TempDir()},
 		end: func(how plan.Ending) error {

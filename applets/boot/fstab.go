@@ -22,7 +22,7 @@ import (
 
 const (
 	fstabFile = "/etc/fstab"
-	// entriesWait bounds the wait for the devices of all entries together: workTime has to be enough for it and all else.
+	// entriesWait bounds the wait for the devices of all entries together (see entriesTime).
 	entriesWait = 60 * time.Second
 )
 
@@ -83,7 +83,7 @@ func (b *boot) mountFstab(root *rootdir.Root, wanted func(where string) bool) (c
 		return false
 	}
 	entries, problems := fstab.Parse(string(text))
-	mounts, notes := plan.PlanFstab(b.words, entries, min(b.plan.Timeout, entriesWait))
+	mounts, notes := plan.PlanFstab(b.words, entries, min(b.plan.Timeout, b.entriesTime()))
 	for _, note := range append(problems, notes...) {
 		b.warnOnce(note)
 	}
@@ -119,7 +119,7 @@ func (b *boot) mountEntry(root *rootdir.Root, m plan.EarlyMount) (at string, err
 	fsType, node := m.Type, m.Type
 	if m.HasDevice() {
 		begun := time.Now()
-		m.Wait = max(0, min(m.Wait, entriesWait-b.waited))
+		m.Wait = max(0, min(m.Wait, b.entriesTime()-b.waited))
 		device, err := b.waitForDevice(m)
 		b.waited += time.Since(begun)
 		if err != nil {

@@ -83,10 +83,11 @@ func (b *boot) execute(init string, arguments []string, switched apply.Handover,
 	}
 	b.log.Printf(bootlog.Notice, "%s after %.0f ms; executing %s", switched.Way,
 		b.report.EndedMS-b.report.StartedMS, init)
-	b.deadline.Stop()
 	b.stopIfFailed()
 	b.restorePanic()
-	b.log.Close()
+	b.log.RestoreRate()
+	// The deadline goes on until this program is no more: the new init's disk may not answer.
+	keepClock()
 	program := append([]string{init}, arguments[1:]...)
 	if err = last(); err == nil {
 		err = b.lowerPriority()
@@ -96,7 +97,7 @@ func (b *boot) execute(init string, arguments []string, switched apply.Handover,
 	}
 	// For the message.
 	err = errors.Join(err, apply.MountAPI())
-	b.log = bootlog.Open()
+	b.log.Reopen()
 	return fmt.Errorf("execute %s: %w", init, err)
 }
 

@@ -61,11 +61,8 @@ func (b *boot) readLast() {
 
 // forgetLast removes what was kept of an earlier failure, now that a boot goes well. The report has it.
 func (b *boot) forgetLast() {
-	select {
-	case <-b.lastRead:
-	case <-time.After(keepTime):
-		return
-	}
+	// execve(2) would wait for that thread as well, and with the deadline gone.
+	<-b.lastRead
 	var previous string
 	b.record(func() { previous = b.report.PreviousFailure })
 	if previous == "" {

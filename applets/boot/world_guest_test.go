@@ -82,7 +82,8 @@ func enterInitramfs(t *testing.T, stage string) *world {
 	w.check(unix.Uname(&uname))
 	w.boot = &boot{
 		log: &bootlog.Logger{}, report: bootreport.New("", "", "full"), reasons: map[string]string{}, restorePanic: func() {}, lowerPriority: func() error { return nil },
-		plan: &plan.Boot{Init: "/usr/sbin/init", Usr: plan.Usr{Source: plan.UsrVerity}},
+		plan:    &plan.Boot{Init: "/usr/sbin/init", Usr: plan.Usr{Source: plan.UsrVerity}},
+		failure: plan.Failure{WorkTime: plan.DefaultWorkTime},
 	}
 	w.boot.index, err = kernelmodules.ReadIndex("/", unix.ByteSliceToString(uname.Release[:]))
 	w.check(err)

@@ -75,6 +75,36 @@ func (l *Logger) Close() {
 	l.out, l.kernel = nil, false
 }
 
+// RestoreRate restores the kernel's default rate limit for what follows; the log stays open.
+func (l *Logger) RestoreRate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kernel {
+		limitRate("ratelimit")
+	}
+}
+
+// IsOpen reports whether records go anywhere.
+func (l *Logger) IsOpen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out != nil
+}
+
+// Reopen opens /dev/kmsg again, as Open does, for somebody who had no /dev before. If that fails the log stays as it was.
+func (l *Logger) Reopen() {
+	again := Open()
+	if !again.kernel {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if closer, ok := l.out.(io.Closer); ok {
+		closer.Close()
+	}
+	l.out, l.kernel = again.out, true
+}
+
 // limitRate sets how the kernel treats what programs log. Where the kernel's
 // command line has set it (printk.devkmsg=), it stays so.
 func limitRate(mode string) {

@@ -134,3 +134,17 @@ func TestManyWriters(t *testing.T) {
 		}
 	}
 }
+
+func TestIsOpen(t *testing.T) {
+	var l Logger
+	if l.IsOpen() {
+		t.Error("a log that drops everything is open")
+	}
+	open := New(&records{})
+	if !open.IsOpen() {
+		t.Error("a log is not open")
+	}
+	if open.Close(); open.IsOpen() {
+		t.Error("a closed log is open")
+	}
+}

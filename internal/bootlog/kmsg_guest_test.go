@@ -97,6 +97,26 @@ func TestABusyBootLosesNoRecord(t *testing.T) {
 	}
 }
 
+// The limit is back before the next init runs, and what fails then is still told.
+func TestTheLimitIsRestoredBeforeTheEnd(t *testing.T) {
+	k := openKmsg(t)
+	l := bootlog.Open()
+	defer l.Close()
+	l.RestoreRate()
+	if mode := setting(t, "printk_devkmsg"); mode != "ratelimit" {
+		t.Errorf("printk_devkmsg is %s", mode)
+	}
+	l.Printf(bootlog.Info, "still there")
+	l.Reopen()
+	if mode := setting(t, "printk_devkmsg"); mode != "on" {
+		t.Errorf("printk_devkmsg is %s after opening again", mode)
+	}
+	l.Printf(bootlog.Info, "again")
+	if got := k.ours(t); len(got) != 2 || got[0] != "30 preroot: still there" || got[1] != "30 preroot: again" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestFailIsSeenOnAQuietConsole(t *testing.T) {
 	before := setting(t, "printk")
 	defer func() {

@@ -40,6 +40,9 @@ const (
 	// DefaultAnswerTime is how long a passphrase is waited for.
 	DefaultAnswerTime = 300 * time.Second
 	longestDelay      = 3600
+	// DefaultWorkTime is how long a boot may take besides the wait for devices.
+	DefaultWorkTime  = 120 * time.Second
+	shortestWorkTime = 10
 )
 
 // FailureSettings are those of [Failure] in preroot.conf.
@@ -47,6 +50,8 @@ type FailureSettings struct {
 	Action Action
 	// Delay is RebootSec=, negative if it is not given.
 	Delay time.Duration
+	// WorkTime is TimeoutSec=, 0 if it is not given.
+	WorkTime time.Duration
 	// Passphrase is nil if there is none.
 	Passphrase *passphrase.Hash
 }
@@ -59,6 +64,7 @@ func NoFailureSettings() FailureSettings { return FailureSettings{Action: Action
 //	[Failure]
 //	Action=reboot|shell|passphrase
 //	RebootSec=SECONDS
+//	TimeoutSec=SECONDS
 //	PassphraseHash=$argon2id$...
 func (s *FailureSettings) read(file *inifile.File) error {
 	*s = NoFailureSettings()
@@ -72,11 +78,9 @@ func (s *FailureSettings) read(file *inifile.File) error {
 					err = fmt.Errorf("%.20q is none of reboot, shell, passphrase", value)
 				}
 			case "RebootSec":
-				var seconds uint64
-				if seconds, err = strconv.ParseUint(value, 10, 32); err != nil || seconds > longestDelay {
-					err = fmt.Errorf("%.20q is not a number of seconds up to %d", value, longestDelay)
-				}
-				s.Delay = time.Duration(seconds) * time.Second
+				s.Delay, err = parseSeconds(value, 0)
+			case "TimeoutSec":
+				s.WorkTime, err = parseSeconds(value, shortestWorkTime)
 			case "PassphraseHash":
 				var hash passphrase.Hash
 				hash, err = passphrase.Parse(value)
@@ -95,6 +99,14 @@ func (s *FailureSettings) read(file *inifile.File) error {
 	return nil
 }
 
+func parseSeconds(value string, least uint64) (time.Duration, error) {
+	seconds, err := strconv.ParseUint(value, 10, 32)
+	if err != nil || seconds < least || seconds > longestDelay {
+		return 0, fmt.Errorf("%.20q is not a number of seconds from %d to %d", value, least, longestDelay)
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
 // Failure says what happens when this boot cannot go on.
 type Failure struct {
 	Action Action
@@ -107,14 +119,19 @@ type Failure struct {
 	// AnswerTime is how long somebody is waited for at the prompt of a shell or passphrase; 0 for ever, which a
 	// passphrase never has.
 	AnswerTime time.Duration
-	Ending     Ending
+	// WorkTime is how long all but the wait for devices may take before the boot counts as hanging.
+	WorkTime time.Duration
+	Ending   Ending
 }
 
 // PlanFailure tightens the image's settings by the kernel command line, which never loosens them: rd.shell=0 takes the
 // shell away, as does a panic= that is not 0 (initramfs-tools(7)), which also says how long the failure can be read at
 // most; rd.emergency= says how a failed machine ends (dracut.cmdline(7)). hasShell tells whether the program has one.
 func PlanFailure(words kernelcmdline.CommandLine, settings FailureSettings, hasShell bool) (f Failure, warnings []string) {
-	f = Failure{Action: settings.Action, Passphrase: settings.Passphrase, ReadingTime: settings.Delay, Ending: EndReboot}
+	f = Failure{Action: settings.Action, Passphrase: settings.Passphrase, ReadingTime: settings.Delay, WorkTime: settings.WorkTime, Ending: EndReboot}
+	if f.WorkTime == 0 {
+		f.WorkTime = DefaultWorkTime
+	}
 	refuse := func(why string) {
 		if f.Action != ActionReboot {
 			f.Action, f.Why = ActionReboot, why

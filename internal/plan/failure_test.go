@@ -28,6 +28,7 @@ func TestParseFailureSettings(t *testing.T) {
 		"[Failure]\nAction=shell\n":              {Action: ActionShell, Delay: -1},
 		"[Failure]\nRebootSec=0\n":               {Action: ActionReboot, Delay: 0},
 		"[Failure]\nRebootSec=90\nAction=reboot": {Action: ActionReboot, Delay: 90 * time.Second},
+		"[Failure]\nTimeoutSec=10\n":             {Action: ActionReboot, Delay: -1, WorkTime: 10 * time.Second},
 	} {
 		if got := failureSettings(t, text); got != want {
 			t.Errorf("%q: %+v", text, got)
@@ -43,6 +44,8 @@ func TestParseFailureSettings(t *testing.T) {
 		"[Failure]\nRebootSec=-1\n":                "RebootSec= in [Failure]",
 		"[Failure]\nRebootSec=1h\n":                "RebootSec= in [Failure]",
 		"[Failure]\nRebootSec=3601\n":              "RebootSec= in [Failure]",
+		"[Failure]\nTimeoutSec=9\n":                `TimeoutSec= in [Failure]: "9" is not a number of seconds from 10 to 3600`,
+		"[Failure]\nTimeoutSec=infinity\n":         "TimeoutSec= in [Failure]",
 		"[Failure]\nAction=passphrase\n":           "needs PassphraseHash=",
 		"[Failure]\nPassphraseHash=secret\n":       "PassphraseHash= in [Failure]: read passphrase hash: it does not look like",
 		"[Failure]\nPassphrase=" + someHash + "\n": "unknown setting Passphrase= in [Failure]",
@@ -165,4 +168,13 @@ func FuzzPlanFailure(f *testing.F) {
 			t.Errorf("%q: %q, %v", line, points, err)
 		}
 	})
+}
+
+// Every boot has a limit.
+func TestWorkTime(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 120 * time.Second, "[Failure]\nTimeoutSec=3600\n": time.Hour} {
+		if f, _ := PlanFailure(kernelcmdline.CommandLine{}, failureSettings(t, text), true); f.WorkTime != want {
+			t.Errorf("%q: %v", text, f.WorkTime)
+		}
+	}
 }
