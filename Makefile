@@ -25,7 +25,7 @@ test:
 scenarios:
 	./scripts/scenarios $(ID)
 
-# The long run of what make test takes a sample of: faults of merges, the table of skips.
+# The long run of what make test takes a sample of: faults of merges and boots, the table of skips.
 faults:
 	./scripts/faults
 

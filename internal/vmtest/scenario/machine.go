@@ -36,6 +36,19 @@ func PrepareSealed(suite, dir, settings string) (*Machine, error) {
 }
 
 func prepareProgram(program, suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
+	repository, err := vmtest.FindRepository()
+	if err != nil {
+		return nil, err
+	}
+	program = filepath.Join(repository, program)
+	if _, err := os.Stat(program); err != nil {
+		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
+	}
+	return prepareFile(program, suite, dir, settings, includes...)
+}
+
+// prepareFile packs an initramfs with a program as /init.
+func prepareFile(program, suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
 	testbed, err := vmtest.OpenTestbed()
 	if err != nil {
 		return nil, err
@@ -47,10 +60,6 @@ func prepareProgram(program, suite, dir, settings string, includes ...initramfs.
 	repository, err := vmtest.FindRepository()
 	if err != nil {
 		return nil, err
-	}
-	program = filepath.Join(repository, program)
-	if _, err := os.Stat(program); err != nil {
-		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
 	}
 	conf, err := os.ReadFile(filepath.Join(repository, "scripts/testbed/preroot.conf"))
 	if err != nil {
