@@ -187,7 +187,7 @@ func TestCommandLine(t *testing.T) {
 		{"-drive", "file=d,,1,format=raw,if=none,id=disk1,snapshot=off,cache=unsafe"},
 		{"-device", "virtio-blk-pci,drive=disk1"}, {"-device", "nvme,drive=disk2,serial=disk2"},
 		{"-device", "scsi-hd,bus=scsidisk3.0,drive=disk3"}, {"-device", "ide-hd,bus=ahcidisk4.0,drive=disk4"},
-		{"-device", "mptsas1068,id=scsidisk5", "-device", "scsi-hd,bus=scsidisk5.0,drive=disk5"},
+		{"-device", "mptsas1068,id=scsidisk5", "-device", "scsi-hd,bus=scsidisk5.0,drive=disk5,wwn=0x5000c50000000006,port_wwn=0x5000c50000000106"},
 		{"-device", "pvscsi,id=scsidisk6", "-device", "scsi-hd,bus=scsidisk6.0,drive=disk6"},
 		{"-device", "qemu-xhci,id=usbdisk7", "-device", "usb-uas,bus=usbdisk7.0,id=uasdisk7", "-device", "scsi-hd,bus=uasdisk7.0,drive=disk7"},
 		{"-device", "sdhci-pci", "-device", "sd-card,drive=disk8"},
