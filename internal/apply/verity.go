@@ -63,7 +63,11 @@ func (o verityOpener) open(v *plan.Verity) (devmapper.Device, error) {
 	if v.Probe.Gently {
 		table.Options.OnCorruption, table.Options.OnError = veritytable.Fail, veritytable.Fail
 	}
-	device, err := o.dm.CreateAround(v.Name, v.UUID, verityTarget(&table), aroundLoad(v))
+	var device devmapper.Device
+	err := retryMemory(func() (err error) {
+		device, err = o.dm.CreateAround(v.Name, v.UUID, verityTarget(&table), aroundLoad(v))
+		return err
+	})
 	if refused, ok := errors.AsType[*devmapper.Error](err); ok && v.AcceptExisting &&
 		refused.Command == devmapper.CommandCreate && errors.Is(err, unix.EBUSY) {
 		return o.accept(v)
@@ -73,7 +77,7 @@ func (o verityOpener) open(v *plan.Verity) (devmapper.Device, error) {
 	}
 	err = o.probe(v, device)
 	if err == nil && v.Probe.Gently {
-		err = o.dm.Replace(v.Name, verityTarget(&v.Table), aroundLoad(v))
+		err = retryMemory(func() error { return o.dm.Replace(v.Name, verityTarget(&v.Table), aroundLoad(v)) })
 	}
 	if err == nil {
 		err = o.publish(v.Name, device)
@@ -83,6 +87,21 @@ func (o verityOpener) open(v *plan.Verity) (devmapper.Device, error) {
 		return device, errors.Join(err, o.dm.RemoveWhenUnused(v.Name))
 	}
 	return device, nil
+}
+
+// memoryLimit bounds the wait for a kernel that says it has no memory for a table.
+const memoryLimit = time.Second
+
+// retryMemory loads a table again when the kernel says that it has no memory for it: Linux 6.12 says so while it is
+// still taking down the buffers of another verity device, such as one that a killed merge has left (it finds their slab cache's name
+// in sysfs: "cannot create duplicate filename").
+func retryMemory(load func() error) (err error) {
+	waitUntil(memoryLimit, func() bool {
+		err = load()
+		refused, ok := errors.AsType[*devmapper.Error](err)
+		return !ok || refused.Command != devmapper.CommandLoad || !errors.Is(err, unix.ENOMEM)
+	})
+	return err
 }
 
 func verityTarget(table *veritytable.Table) devmapper.Target {

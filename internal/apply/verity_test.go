@@ -273,3 +273,37 @@ func TestWhatTheKernelComplainedAbout(t *testing.T) {
 		}
 	}
 }
+
+// TestNoMemoryForAMoment: Linux 6.12 says so while it takes down another device. Other refusals are not tried again.
+func TestNoMemoryForAMoment(t *testing.T) {
+	for _, gently := range []bool{false, true} {
+		for _, test := range []struct {
+			errno    unix.Errno
+			refusals int
+			opens    bool
+		}{{unix.ENOMEM, 3, true}, {unix.EIO, 1, false}} {
+			s, v := newStage(), testVerity()
+			v.Probe.Gently = gently
+			last, loads := 0, 0
+			if gently {
+				last = 1 // the first table is the gentle one
+			}
+			s.kernel.Before = func(command devmapper.Command, _ string) {
+				delete(s.kernel.Fail, devmapper.CommandLoad)
+				if command != devmapper.CommandLoad {
+					return
+				}
+				if loads++; loads > last && loads <= last+test.refusals {
+					s.kernel.Fail = map[devmapper.Command]unix.Errno{devmapper.CommandLoad: test.errno}
+				}
+			}
+			_, err := s.open(v)
+			if want := last + test.refusals; test.opens && (err != nil || loads != want+1) || !test.opens && (!errors.Is(err, test.errno) || loads != want) {
+				t.Errorf("gently %v, %v: %d loads, %v", gently, test.errno, loads, err)
+			}
+			if names := s.kernel.Names(); len(names) > 0 != test.opens {
+				t.Errorf("gently %v, %v: devices %q", gently, test.errno, names)
+			}
+		}
+	}
+}
