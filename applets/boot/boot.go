@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,21 @@ type boot struct {
 	tried    map[string]bool
 	waited   time.Duration
 
+	// settings are those of the image; typed are words that somebody in a shell put behind the kernel command line. planned is what
+	// the plan has in Fallback before anything was seen.
+	settings plan.Settings
+	typed    string
+	planned  plan.Fallback
+	// done are the steps that need not be done again after the boot was resumed; reached says so of all that reach does. left, if not
+	// empty, says why it cannot be resumed any more. rootOpen says that the root is under dm-verity and open.
+	done              map[string]bool
+	reached, rootOpen bool
+	found             devices
+	left              string
+	// debugTerminal is where a shell is open beside the boot, empty if nowhere; endDebugShell ends it, nil if there is none.
+	debugTerminal string
+	endDebugShell func()
+
 	// environment is for the next init, besides what the kernel gave.
 	environment []string
 
@@ -90,6 +106,8 @@ type boot struct {
 	consoles   consoles
 	last       *lastfailure.Store
 	lastRead   chan struct{}
+	// kept says that this boot has kept a failure over the restart that it was resumed after.
+	kept atomic.Bool
 }
 
 // Main runs the boot. It returns only when not called as PID 1.
@@ -114,42 +132,50 @@ func Main(program Program, arguments []string) int {
 	}
 	// Until the settings are known the strictest hold.
 	b.failure, _ = plan.PlanFailure(kernelcmdline.CommandLine{}, plan.NoFailureSettings(), false)
-	b.fail(b.run(arguments))
+	b.bootUntilDone(arguments)
 	return 1
 }
 
-// run returns only with the reason why the boot cannot go on.
+// run returns only with the reason why the boot cannot go on. Called again it goes on with the step that failed.
 func (b *boot) run(arguments []string) (err error) {
 	defer b.catch(&err)
 	b.setDeadline(earlyTime)
-	if err := b.step(stepAPI, b.mountAPI); err != nil {
+	if err := b.once(stepAPI, b.mountAPI); err != nil {
 		return err
 	}
-	if err := b.step(stepSettings, b.planBoot); err != nil {
+	if err := b.once(stepSettings, b.planBoot); err != nil {
 		return err
 	}
 	b.setDeadline(b.timeLimit())
-	b.loadCertainModules()
-	b.startReadingLast()
-
-	found, err := b.reach(arguments)
-	if err != nil {
+	b.startBesides()
+	if err := b.reach(arguments); err != nil {
 		return err
 	}
+	found := b.found
 	b.rootDisk = found.Root.Data.Disk
-	if err := b.step(stepStub, b.passExtra); err != nil {
+	if err := b.once(stepStub, b.passExtra); err != nil {
 		return err
 	}
-	if err := b.step(stepMount, func() error { return b.mountRoot(found) }); err != nil {
+	if err := b.once(stepMount, func() error { return b.mountRoot(found) }); err != nil {
 		return err
 	}
-	if err := b.step(stepEtc, b.applyEtcRules); err != nil {
+	if err := b.once(stepEtc, b.applyEtcRules); err != nil {
 		return err
 	}
-	if err := b.step(stepExtensions, b.mergeAll); err != nil {
+	if err := b.once(stepExtensions, b.mergeAll); err != nil {
 		return err
 	}
 	return b.handOver(arguments)
+}
+
+// startBesides starts what runs beside the steps, once.
+func (b *boot) startBesides() {
+	if b.lastRead != nil {
+		return
+	}
+	b.loadCertainModules()
+	b.startReadingLast()
+	b.startDebugShell()
 }
 
 // step runs one part of the boot and notes it in the report.
@@ -210,7 +236,7 @@ func (b *boot) planBoot() error {
 	if err := unix.Uname(&uname); err != nil {
 		return fmt.Errorf("read kernel release: %w", err)
 	}
-	b.words = kernelcmdline.Parse(string(text))
+	b.words = kernelcmdline.Parse(string(text)).With(kernelcmdline.Parse(b.typed))
 	release := unix.ByteSliceToString(uname.Release[:])
 	b.report.Kernel, b.report.CommandLine = release, strings.TrimSpace(string(text))
 	b.log.Printf(bootlog.Info, "starting on Linux %s", release)
@@ -233,15 +259,21 @@ func (b *boot) planBoot() error {
 	}
 	_, err = os.Stat(plan.SquashfsFile)
 	settings.HasSquashfs = err == nil
+	b.settings = settings
 	if b.plan, err = plan.PlanBoot(b.words, settings); err != nil {
 		return err
 	}
-	if b.breakpoints, err = plan.PlanBreakpoints(b.words, b.failure); err != nil {
+	b.breakpoints, err = plan.PlanBreakpoints(b.words, b.failure)
+	if err == nil {
+		b.debugTerminal, err = plan.PlanDebugShell(b.words, b.failure)
+	}
+	if err != nil {
 		// A second stage has its own way with these words.
 		if err := b.asReason(stepSettings, err); err != nil {
 			return err
 		}
 	}
+	b.planned = slices.Clone(b.plan.Fallback)
 	for _, warning := range b.plan.Warnings {
 		b.warn("%s", warning)
 	}

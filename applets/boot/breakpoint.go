@@ -14,7 +14,7 @@ type Program struct {
 	// Profile is its name.
 	Profile string
 	// Shell offers a shell on every console and returns when somebody left one. It is nil in a program without.
-	Shell func(Offer) (entered bool, err error)
+	Shell func(Offer) (Outcome, error)
 }
 
 // Offer is what a shell is offered with.
@@ -23,8 +23,23 @@ type Offer struct {
 	PassphraseHash string
 	// AnswerTime bounds the wait for somebody; 0 for ever.
 	AnswerTime time.Duration
-	// Greeting is shown on every console first.
-	Greeting string
+	// Greeting is shown on every console first, Why when somebody asks what happened.
+	Greeting, Why string
+	// NotResumable says why the boot cannot go on; empty if it can.
+	NotResumable string
+	// Terminal is the only terminal to open, as below /dev; empty for all consoles.
+	Terminal string
+	// Stop ends it when it is closed; nil never does.
+	Stop <-chan struct{}
+}
+
+// Outcome is how an offer ended.
+type Outcome struct {
+	// Entered says that somebody was in a shell.
+	Entered bool
+	// Resume says that the boot shall go on, with Words behind the kernel command line.
+	Resume bool
+	Words  string
 }
 
 // deniedError says that nobody was let in.
@@ -51,12 +66,23 @@ func (b *boot) breakBefore(step string) error {
 	if b.deadline != nil && !b.deadline.Stop() {
 		b.stopIfFailed()
 	}
-	entered, err := b.offer(fmt.Sprintf("The boot stands at the breakpoint %s, before: %s.\n%s\"exit\" goes on with the boot.\n", point, step, b.mounted(point)))
-	if err != nil && !entered {
-		return &deniedError{fmt.Errorf("breakpoint %s: %w", point, err)}
-	}
-	if err != nil {
-		b.warn("the shell at the breakpoint %s ended: %v", point, err)
+	// It is passed once, also where the step is done again.
+	b.breakpoints = slices.Delete(slices.Clone(b.breakpoints), i, i+1)
+	o := Offer{Why: b.explainStop(fmt.Sprintf("It stands at the breakpoint %s.", point), step)}
+	o.Greeting = fmt.Sprintf("The boot stands at the breakpoint %s, before: %s.\n%s\"exit\" goes on with the boot.\n", point, step, b.mounted(point))
+	for {
+		outcome, err := b.offer(o)
+		if err != nil && !outcome.Entered {
+			return &deniedError{fmt.Errorf("breakpoint %s: %w", point, err)}
+		}
+		if err != nil {
+			b.warn("the shell at the breakpoint %s ended: %v", point, err)
+		}
+		problem := b.replan(outcome.Words)
+		if problem == nil {
+			break
+		}
+		o.Greeting = fmt.Sprintf("resume %s: %v\n", outcome.Words, problem)
 	}
 	if b.deadline != nil {
 		b.setDeadline(b.timeLimit())
@@ -74,36 +100,41 @@ func (b *boot) mounted(point plan.Breakpoint) string {
 }
 
 // rescue offers a shell after a failure.
-func (b *boot) rescue() (err error) {
+func (b *boot) rescue(o Offer) (outcome Outcome, err error) {
 	defer b.catch(&err)
 	b.log.Fail("a shell is offered")
-	b.screen.Next = fmt.Sprintf("A shell follows; \"exit\" leaves it and ends in %s.", b.ending())
+	leave := fmt.Sprintf("\"exit\" leaves it and ends in %s.", b.ending())
+	if o.NotResumable == "" {
+		leave = "\"resume\" goes on with the boot once the cause is mended, " + leave
+	}
+	b.screen.Next = "A shell follows; " + leave
 	if b.failure.AnswerTime > 0 {
 		b.screen.Next += fmt.Sprintf(" Without an answer so does the machine in %v.", b.failure.AnswerTime)
 	}
-	b.showOnConsoles()
-	_, err = b.offer("")
-	return err
+	defer b.showOnConsoles()()
+	return b.offer(o)
 }
 
 // offer opens the way into a shell and notes if somebody was there.
-func (b *boot) offer(greeting string) (entered bool, err error) {
+func (b *boot) offer(o Offer) (Outcome, error) {
 	if b.program.Shell == nil {
-		return false, fmt.Errorf("this preroot has no shell (profile %s)", b.program.Profile)
+		return Outcome{}, fmt.Errorf("this preroot has no shell (profile %s)", b.program.Profile)
 	}
-	o := Offer{AnswerTime: b.failure.AnswerTime, Greeting: greeting}
+	if o.Terminal == "" {
+		o.AnswerTime = b.failure.AnswerTime
+	}
 	if b.failure.Action == plan.ActionPassphrase {
 		o.PassphraseHash = b.failure.Passphrase.String()
 	}
 	// The applet report shall have something to show.
 	b.record(func() { _ = b.report.Write(b.reportFile) })
-	entered, err = b.program.Shell(o)
-	if entered {
+	outcome, err := b.program.Shell(o)
+	if outcome.Entered {
 		b.log.Printf(bootlog.Warning, "somebody used a shell")
 		b.record(func() {
 			b.report.Shell = true
 			_ = b.report.Write(b.reportFile)
 		})
 	}
-	return entered, err
+	return outcome, err
 }

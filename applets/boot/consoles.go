@@ -17,6 +17,9 @@ type consoles struct {
 	watch func() <-chan struct{}
 	// settle waits until the kernel has written what it was given before.
 	settle func()
+	// level is up to which priority the kernel's records reach the consoles; restoreLevel sets it.
+	level        func() int
+	restoreLevel func(int)
 }
 
 func machineConsoles() consoles {
@@ -29,6 +32,8 @@ func machineConsoles() consoles {
 			time.Sleep(printTime)
 			bootlog.HideOnConsoles()
 		},
+		level:        bootlog.ConsoleLevel,
+		restoreLevel: bootlog.SetConsoleLevel,
 	}
 }
 

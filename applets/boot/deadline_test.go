@@ -50,7 +50,7 @@ func TestNoShellAfterAFailureThatCannotBeShown(t *testing.T) {
 	f := newFailure(t)
 	f.showTime = 30 * time.Millisecond
 	f.failure.Action = plan.ActionShell
-	f.program.Shell = func(Offer) (bool, error) { select {} }
+	f.program.Shell = func(Offer) (Outcome, error) { select {} }
 	f.recording.Lock()
 	go f.fail(errors.New("x"))
 	f.expect(t, "sleep 10s", "reboot", "sleep 1m0s")

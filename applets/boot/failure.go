@@ -64,9 +64,18 @@ func (b *boot) stopIfFailed() {
 // fail shows why the boot cannot go on, offers a shell if the image allows it, gives time to read, and restarts the
 // machine. It does not return; only the first call says anything.
 func (b *boot) fail(reason error) {
+	b.stop(reason, "the boot was stopped from beside it, and hangs in the step that failed")
+	// Nobody resumes what cannot be resumed, and PID 1 must not end.
+	select {}
+}
+
+// stop does that, but returns if a person in a shell wants the boot to go on and it can: notResumable, if not empty, says why
+// it cannot.
+func (b *boot) stop(reason error, notResumable string) {
 	if !b.failed.CompareAndSwap(false, true) {
 		select {}
 	}
+	level := b.consoles.level()
 	// What has hung may hold what is needed to tell: the machine restarts all the same.
 	shown := within(b.showTime, "the message", func() error { return b.show(reason) })
 	b.complain(shown)
@@ -75,9 +84,10 @@ func (b *boot) fail(reason error) {
 	case errors.Is(shown, errLate):
 		offered = false
 	case offered:
-		if err := b.rescue(); err != nil {
-			b.complain(err)
-			offered = false
+		var resumed bool
+		if resumed, offered = b.stopForShell(notResumable); resumed {
+			b.consoles.restoreLevel(level)
+			return
 		}
 	default:
 		b.complain(within(b.showTime, "the screen", b.display))
@@ -101,6 +111,27 @@ func (b *boot) complain(err error) {
 			b.log.Fail(err.Error())
 			return nil
 		})
+	}
+}
+
+// stopForShell offers a shell until somebody leaves it. left says that somebody did, who needs no time to read.
+func (b *boot) stopForShell(notResumable string) (resumed, left bool) {
+	var err error
+	defer b.catch(&err)
+	o := Offer{NotResumable: notResumable, Why: b.explainStop("It failed ("+b.screen.Code.Name+"):\n"+b.screen.Cause, b.screen.Step)}
+	for {
+		outcome, err := b.rescue(o)
+		if err != nil {
+			b.complain(err)
+			return false, false
+		}
+		if !outcome.Resume || notResumable != "" {
+			return false, true
+		}
+		if err = b.resume(outcome.Words); err == nil {
+			return true, true
+		}
+		o.Greeting = fmt.Sprintf("resume %s: %v\n", outcome.Words, err)
 	}
 }
 
@@ -174,8 +205,9 @@ func (b *boot) display() (err error) {
 	return nil
 }
 
-// showOnConsoles returns when the consoles of now have the screen, and keeps later ones in view.
-func (b *boot) showOnConsoles() {
+// showOnConsoles returns when the consoles of now have the screen, and keeps later ones in view until end is called.
+func (b *boot) showOnConsoles() (end func()) {
+	b.screen.Unbound = nil
 	for _, device := range blockdev.UnboundDevices(b.consoles.sys) {
 		b.screen.Unbound = append(b.screen.Unbound, failurescreen.Device{Name: device.Name, Modalias: device.Modalias})
 	}
@@ -201,11 +233,18 @@ func (b *boot) showOnConsoles() {
 		}
 	}
 	show()
+	ended := make(chan struct{})
 	go func() {
 		var err error
 		defer b.catch(&err)
-		for range changed {
-			show()
+		for {
+			select {
+			case <-changed:
+				show()
+			case <-ended:
+				return
+			}
 		}
 	}()
+	return func() { close(ended) }
 }

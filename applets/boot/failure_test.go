@@ -3,6 +3,7 @@ package boot
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -79,7 +80,7 @@ func newFailure(t *testing.T) *failure {
 			return err
 		},
 		watch:  func() <-chan struct{} { return f.changed },
-		settle: func() {},
+		settle: func() {}, level: func() int { return 5 }, restoreLevel: func(level int) { f.events <- fmt.Sprint("level ", level) },
 	}
 	return f
 }
@@ -332,14 +333,20 @@ func TestTheCauseIsKeptAndToldAtTheNextBoot(t *testing.T) {
 
 // withShell allows a shell that answers so.
 func (f *failure) withShell(action plan.Action, entered bool, err error) {
+	f.withAnswers(action, err, Outcome{Entered: entered})
+}
+
+// withAnswers does so with one outcome after another, the last one again and again.
+func (f *failure) withAnswers(action plan.Action, err error, outcomes ...Outcome) {
 	f.failure.Action, f.failure.Why, f.failure.AnswerTime = action, "", 42*time.Second
 	if action == plan.ActionPassphrase {
 		f.failure.Passphrase = &passphrase.Hash{MemoryKiB: 8, Passes: 1, Lanes: 1, Salt: []byte("saltsalt"), Key: []byte("keykeykeykeykeyk")}
 	}
-	f.program.Shell = func(o Offer) (bool, error) {
+	f.program.Shell = func(o Offer) (Outcome, error) {
+		outcome := outcomes[min(len(f.offers), len(outcomes)-1)]
 		f.offers = append(f.offers, o)
 		f.events <- "shell"
-		return entered, err
+		return outcome, err
 	}
 }
 
@@ -353,7 +360,7 @@ func TestAShellAfterAFailure(t *testing.T) {
 	if o := f.offers[0]; o.PassphraseHash != "" || o.AnswerTime != 42*time.Second {
 		t.Errorf("%+v", o)
 	}
-	if text := f.shown("ttyS0").String(); !strings.Contains(text, `A shell follows; "exit" leaves it and ends in restarting.`) {
+	if text := f.shown("ttyS0").String(); !strings.Contains(text, `A shell follows; "exit" leaves it and ends in restarting. Without an answer so`) {
 		t.Errorf("%s", text)
 	}
 	if report := f.readReport(t); !report.Shell || report.Failure != "x" {

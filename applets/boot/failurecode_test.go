@@ -98,8 +98,11 @@ func TestEveryStepHasACode(t *testing.T) {
 					}
 				}
 			case *ast.CallExpr:
-				if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "step" {
-					steps = append(steps, n.Args[0])
+				if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "step" || ok && f.Sel.Name == "once" {
+					// once itself passes a name on.
+					if name, ok := n.Args[0].(*ast.Ident); !ok || name.Name != "name" {
+						steps = append(steps, n.Args[0])
+					}
 				}
 			}
 			return true

@@ -35,6 +35,13 @@ func (b *boot) mergeAll() error {
 		return err
 	}
 	defer root.Close()
+	if len(b.merged) > 0 {
+		// An earlier run has failed half-way.
+		if err := b.unmerge(root); err != nil {
+			return err
+		}
+	}
+	b.record(func() { b.report.Merges, b.report.MountIDs = []bootreport.Merge{}, map[string]uint64{} })
 	b.mountFstab(root, func(string) bool { return true })
 	if err := b.mergeExtensions(); err != nil {
 		return err

@@ -49,8 +49,10 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 
 // stopLoading ends the loading of modules, and notes what was loaded: nobody may open a file of the initramfs any more.
 func (b *boot) stopLoading() {
+	b.stopDebugShell()
 	b.loader.Stop()
 	b.record(func() {
+		b.report.Modules = []bootreport.Module{}
 		for module, took := range b.loader.Times() {
 			reason := b.reasons[module]
 			if reason == "" {
@@ -63,6 +65,7 @@ func (b *boot) stopLoading() {
 
 // execute closes the record and becomes the next init. last runs when nothing is left to be said. It returns only with an error.
 func (b *boot) execute(init string, arguments []string, switched apply.Handover, last func() error) error {
+	b.left = "the root is switched already"
 	handover := &bootreport.Handover{
 		Way: switched.Way, LeftOver: append([]string{}, switched.LeftOver...), Init: init,
 		HelperMounts:  append([]string{}, helperMounts()...),

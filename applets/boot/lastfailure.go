@@ -19,6 +19,7 @@ func (b *boot) keep(record string) {
 		var err error
 		defer b.catch(&err)
 		if where, err := b.last.Keep(record); err == nil {
+			b.kept.Store(true)
 			b.log.Printf(bootlog.Notice, "the cause is kept in the %s", where)
 		}
 	}()
@@ -65,7 +66,7 @@ func (b *boot) forgetLast() {
 	<-b.lastRead
 	var previous string
 	b.record(func() { previous = b.report.PreviousFailure })
-	if previous == "" {
+	if previous == "" && !b.kept.Load() {
 		return
 	}
 	if err := b.last.Forget(); err != nil {

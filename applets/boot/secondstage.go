@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/preroot/preroot/internal/apply"
@@ -23,10 +24,15 @@ const (
 
 // reach finds the devices, opens /usr and looks at the root, in this order, and mounts nothing that takes writes. Where the root is not for
 // preroot it hands over to the second stage of /usr, and returns only with the reason if there is none.
-func (b *boot) reach(arguments []string) (devices, error) {
+func (b *boot) reach(arguments []string) error {
+	if b.reached {
+		return nil
+	}
+	// What an earlier run has found out of the root may be mended.
+	b.plan.Fallback, b.stood = slices.Clone(b.planned), nil
 	b.usrOnly = len(b.plan.Fallback) > 0
-	found, err := b.find()
-	if b.plan.Usr.Source == plan.UsrInImage || found.Usr.Data != nil {
+	err := b.find()
+	if b.plan.Usr.Source == plan.UsrInImage || b.found.Usr.Data != nil {
 		// With all of /usr at hand it is about the root.
 		err = b.asReason(stepDevices, err)
 	}
@@ -34,39 +40,45 @@ func (b *boot) reach(arguments []string) (devices, error) {
 		if refusal := b.plan.Fallback.Refusal(); refusal != nil {
 			err = fmt.Errorf("%w\nbesides, %w", err, refusal)
 		}
-		return found, err
+		return err
 	}
-	if err := b.step(stepUsr, func() error { return b.openUsr(found) }); err != nil {
-		return found, err
+	if err := b.once(stepUsr, func() error { return b.openUsr(b.found) }); err != nil {
+		return err
 	}
-	b.plan.NoteFreshDisk(found.Usr.Data)
+	b.plan.NoteFreshDisk(b.found.Usr.Data)
 	if len(b.plan.Fallback) == 0 {
-		err := b.asReason(stepRoot, b.step(stepRoot, func() error { return b.lookAtRoot(found) }))
-		if err != nil {
-			return found, err
+		if err := b.asReason(stepRoot, b.once(stepRoot, b.lookAtRoot)); err != nil {
+			return err
 		}
 	}
-	if len(b.plan.Fallback) == 0 {
-		return found, nil
+	if len(b.plan.Fallback) > 0 {
+		if err := b.passStage(arguments); err != nil {
+			return err
+		}
 	}
-	enter, err := b.lookForStage(found)
+	b.reached = true
+	return nil
+}
+
+// passStage enters the second stage of /usr and returns only with an error then, or goes on without one.
+func (b *boot) passStage(arguments []string) error {
+	enter, err := b.lookForStage(b.found)
 	if err != nil {
-		return found, err
+		return err
 	}
 	if enter != nil {
-		return found, b.enterStage(*enter, arguments)
+		return b.enterStage(*enter, arguments)
 	}
 	// What there was to say of the root is not for a boot without a second stage.
 	b.plan.Fallback = nil
 	if b.usrOnly {
 		b.usrOnly = false
-		// They are noted again, with the root.
-		b.record(func() { b.report.Devices = []bootreport.Device{} })
-		if found, err = b.find(); err != nil {
-			return found, err
+		delete(b.done, stepDevices)
+		if err := b.find(); err != nil {
+			return err
 		}
 	}
-	return found, b.step(stepRoot, func() error { return b.lookAtRoot(found) })
+	return b.once(stepRoot, b.lookAtRoot)
 }
 
 // original returns the error that became the reason for which the boot stops, or else that reason.
@@ -79,12 +91,14 @@ func (b *boot) original(reason error) error {
 	return reason
 }
 
-func (b *boot) find() (found devices, err error) {
-	err = b.step(stepDevices, func() (err error) {
-		found, err = b.findDevices()
+// find finds the devices.
+func (b *boot) find() error {
+	return b.once(stepDevices, func() (err error) {
+		// Those of an earlier search are noted again.
+		b.record(func() { b.report.Devices = []bootreport.Device{} })
+		b.found, err = b.findDevices()
 		return err
 	})
-	return found, err
 }
 
 // asReason notes what was found out about the root as a reason for the second stage. Other errors are returned, and all of them where /usr lies
@@ -101,9 +115,13 @@ func (b *boot) asReason(step string, err error) error {
 
 // lookAtRoot opens the root, if it is under dm-verity, and makes sure that it can be mounted, and that it is for preroot to do so. All that stands
 // in the way of a root that nobody verifies is a *plan.Refusal.
-func (b *boot) lookAtRoot(found devices) (err error) {
-	if err := b.openRoot(found); err != nil {
-		return err
+func (b *boot) lookAtRoot() (err error) {
+	found := b.found
+	if !b.rootOpen {
+		if err := b.openRoot(found); err != nil {
+			return err
+		}
+		b.rootOpen = b.plan.RootVolume != nil
 	}
 	node := b.rootNode(found)
 	if b.plan.RootVolume == nil {
@@ -125,10 +143,12 @@ func (b *boot) lookAtRoot(found devices) (err error) {
 // lookForStage mounts /usr at earlyUsr and decides what follows. It returns nil if there is no second stage, and the boot may go on.
 func (b *boot) lookForStage(found devices) (enter *plan.SecondStage, err error) {
 	err = b.step(stepStage, func() error {
-		if err := b.mountUsr(found, "/", earlyUsr); err != nil {
-			return err
+		if b.usrAt == "" {
+			if err := b.mountUsr(found, "/", earlyUsr); err != nil {
+				return err
+			}
+			b.usrAt = earlyUsr
 		}
-		b.usrAt = earlyUsr
 		info, err := os.Stat(earlyUsr + plan.SecondStageImage)
 		stage, err := plan.PlanSecondStage(b.plan.Fallback, err == nil && info.Mode().IsRegular())
 		if err == nil && stage.Enter {
@@ -144,6 +164,7 @@ func (b *boot) enterStage(stage plan.SecondStage, arguments []string) error {
 	for _, reason := range stage.Reasons {
 		b.log.Printf(bootlog.Notice, "the root is for the second stage: %s", reason)
 	}
+	b.left = "the second stage was to take over, and is half prepared"
 	var switched apply.Handover
 	err := b.step(stepEnter, func() (err error) {
 		if err = b.prepareStage(stage); err == nil {

@@ -108,7 +108,8 @@ func TestLookAtRoot(t *testing.T) {
 		f.plan = &plan.Boot{Root: plan.FileSystem{Type: "nonesuch"}}
 		root := testPartition(t, "vda", 4, rootID)
 		root.Content = c.info
-		err := f.lookAtRoot(devices{Devices: plan.Devices{Root: plan.Parts{Data: &root}}})
+		f.found = devices{Devices: plan.Devices{Root: plan.Parts{Data: &root}}}
+		err := f.lookAtRoot()
 		var refusal *plan.Refusal
 		if !errors.As(err, &refusal) || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -14,7 +14,12 @@ import (
 
 // mountRoot mounts the root, and /usr once, at its final place below it: a
 // second mount would have another mount id, and the real root would merge again.
-func (b *boot) mountRoot(found devices) error {
+func (b *boot) mountRoot(found devices) (err error) {
+	defer func() {
+		if err != nil {
+			b.unmountRoot()
+		}
+	}()
 	node, how, volume := b.rootNode(found), b.plan.Root, b.plan.RootVolume
 	if volume != nil {
 		// It is as the root hash says; nothing can be mended there.
@@ -34,6 +39,7 @@ func (b *boot) mountRoot(found devices) error {
 		if err := apply.MoveMount(b.usrAt, newRoot, "/usr"); err != nil {
 			return err
 		}
+		b.usrAt = ""
 	} else if err := b.mountUsr(found, newRoot, "/usr"); err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/preroot/preroot/internal/apply"
@@ -24,11 +23,8 @@ type call struct {
 	applets   []string
 }
 
-// commands are those of the shell itself, with their exit codes. The table is filled below, since help reads it.
+// commands are those of the shell itself, with their exit codes.
 var commands map[string]func(call) int
-
-// helpCommand cannot be typed by accident: see ownHelp.
-const helpCommand = "preroot help"
 
 func init() {
 	end := func(how func() error) func(call) int {
@@ -37,7 +33,7 @@ func init() {
 		}
 	}
 	commands = map[string]func(call) int{
-		"cat": cat, helpCommand: help, "ls": ls, "reboot": end(apply.Reboot), "poweroff": end(apply.PowerOff), "halt": end(apply.Halt),
+		"cat": cat, "ls": ls, "reboot": end(apply.Reboot), "poweroff": end(apply.PowerOff), "halt": end(apply.Halt),
 	}
 }
 
@@ -55,21 +51,6 @@ func (c call) path(name string) string {
 		return name
 	}
 	return filepath.Join(c.dir, name)
-}
-
-func help(c call) int {
-	names := slices.Clone(c.applets)
-	for name := range commands {
-		names = append(names, strings.TrimPrefix(name, "preroot "))
-	}
-	slices.Sort(names)
-	fmt.Fprintf(c.out, "This is a POSIX shell without job control. Besides its own words (cd, echo,\n"+
-		"test, read, ...) there are:\n")
-	for _, line := range bootlog.WrapLines(strings.Join(names, " "), 76) {
-		fmt.Fprintf(c.out, "  %s\n", strings.TrimSpace(line))
-	}
-	fmt.Fprintf(c.out, "See what failed:  report     go on or restart:  exit\n")
-	return 0
 }
 
 // cat copies files to the output until they end or somebody interrupts.

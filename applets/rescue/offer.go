@@ -3,11 +3,14 @@ package rescue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/console"
 )
 
@@ -17,18 +20,37 @@ type Offer struct {
 	PassphraseHash string
 	// AnswerTime bounds the wait for somebody who types; 0 for ever.
 	AnswerTime time.Duration
-	// Greeting is printed first.
-	Greeting string
+	// Greeting is printed first, Why by the command of this name.
+	Greeting, Why string
+	// NotResumable says why the boot cannot go on; empty if it can.
+	NotResumable string
+	// Terminal is the only terminal to open, as below /dev; empty for all consoles.
+	Terminal string
+	// Stop ends it when it is closed; nil never does.
+	Stop <-chan struct{}
 }
 
-// ErrNobody says that the time for an answer is over.
-var ErrNobody = errors.New("nobody answered in time")
+// Outcome is how an offer ended.
+type Outcome struct {
+	// Entered says that somebody was in a shell.
+	Entered bool
+	// Resume says that the boot shall go on, with Words behind the kernel command line.
+	Resume bool
+	Words  string
+}
+
+// ErrNobody says that the time for an answer is over, ErrStopped that nobody is asked any more.
+var (
+	ErrNobody  = errors.New("nobody answered in time")
+	ErrStopped = errors.New("the shell was ended from outside")
+)
 
 // event is what happens to a session.
 type event struct {
 	console string
 	what    happening
 	err     error
+	words   string
 }
 
 type happening int
@@ -36,6 +58,7 @@ type happening int
 const (
 	somebody happening = iota // has typed a line or given the passphrase
 	left                      // the shell was left
+	resumed                   // the shell was left for the boot to go on, with words
 	denied                    // the passphrase was wrong too often
 	lost                      // the session died
 )
@@ -44,8 +67,11 @@ const (
 type starter func(console string, events chan<- event) (kill func(), err error)
 
 // Open starts a shell on each console, also those that come later, and returns when somebody left one: all are closed
-// then. entered says whether somebody was in one; an error why nobody is to be let in any more.
-func (o Offer) Open() (entered bool, err error) {
+// then. An error says why nobody is to be let in any more.
+func (o Offer) Open() (Outcome, error) {
+	if o.Terminal != "" {
+		return o.serve(func() []string { return []string{o.Terminal} }, nil, o.start)
+	}
 	changes := make(chan struct{}, 1)
 	if watch, err := console.Machine.NewWatch(); err == nil {
 		done := make(chan struct{})
@@ -78,7 +104,7 @@ func watchConsoles(watch *console.Watch, changes chan<- struct{}, done <-chan st
 	}
 }
 
-func (o Offer) serve(active func() []string, changes <-chan struct{}, start starter) (entered bool, err error) {
+func (o Offer) serve(active func() []string, changes <-chan struct{}, start starter) (end Outcome, err error) {
 	events := make(chan event)
 	running := map[string]func(){}
 	tried := map[string]bool{}
@@ -108,24 +134,29 @@ func (o Offer) serve(active func() []string, changes <-chan struct{}, start star
 		case <-changes:
 			startAll()
 		case <-over:
-			return entered, ErrNobody
+			return end, ErrNobody
+		case <-o.Stop:
+			return end, ErrStopped
 		case e := <-events:
 			if e.what != somebody {
 				delete(running, e.console)
 			}
 			switch e.what {
 			case somebody:
-				entered, over = true, nil
+				end.Entered, over = true, nil
 			case left:
-				return entered, nil
+				return end, nil
+			case resumed:
+				end.Resume, end.Words = true, e.words
+				return end, nil
 			case denied:
-				return entered, errDenied
+				return end, errDenied
 			case lost:
 				problem = fmt.Errorf("console %s: %w", e.console, e.err)
 			}
 		}
 	}
-	return entered, fmt.Errorf("there is no console for a shell: %w", problem)
+	return end, fmt.Errorf("there is no console for a shell: %w", problem)
 }
 
 // endTime bounds the end of sessions that were killed.
@@ -169,8 +200,9 @@ func (o Offer) start(name string, events chan<- event) (kill func(), err error) 
 	if err != nil {
 		return nil, err
 	}
-	environment := []string{"HOME=/", "TERM=linux", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		sessionVariable + "=" + name, hashVariable + "=" + o.PassphraseHash, greetingVariable + "=" + o.Greeting}
+	environment := []string{"HOME=/", "TERM=" + terminalType(name), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		sessionVariable + "=" + name, hashVariable + "=" + o.PassphraseHash, greetingVariable + "=" + plain(o.Greeting),
+		whyVariable + "=" + plain(o.Why), notResumableVariable + "=" + plain(o.NotResumable)}
 	process, err := os.StartProcess(self, []string{"sh"}, &os.ProcAttr{
 		Dir: "/", Env: environment, Files: []*os.File{tty, tty, tty, tell},
 		Sys: &unix.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0},
@@ -186,6 +218,7 @@ func (o Offer) start(name string, events chan<- event) (kill func(), err error) 
 			events <- event{console: name, what: somebody}
 		}
 		e := event{console: name, what: lost}
+		words, _ := io.ReadAll(io.LimitReader(heard, maxWords))
 		state, err := process.Wait()
 		// What it left running must not hold the terminal, or files of the new root.
 		_ = unix.Kill(-process.Pid, unix.SIGKILL)
@@ -195,6 +228,8 @@ func (o Offer) start(name string, events chan<- event) (kill func(), err error) 
 			e.err = err
 		case state.ExitCode() == exitLeft:
 			e.what = left
+		case state.ExitCode() == exitResume:
+			e.what, e.words = resumed, string(words)
 		case state.ExitCode() == exitDenied:
 			e.what = denied
 		default:
@@ -203,6 +238,23 @@ func (o Offer) start(name string, events chan<- event) (kill func(), err error) 
 		events <- e
 	}()
 	return func() { _ = unix.Kill(-process.Pid, unix.SIGKILL) }, nil
+}
+
+// terminalType is what TERM says: the kernel's own consoles are "linux", and behind others there is at least a VT220.
+func terminalType(name string) string {
+	if number, found := strings.CutPrefix(name, "tty"); found && strings.Trim(number, "0123456789") == "" {
+		return "linux"
+	}
+	return "vt220"
+}
+
+// plain makes a text of several lines fit for a terminal and the environment.
+func plain(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = bootlog.Printable(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // resetTerminal gives the next user of a terminal what the first one had.

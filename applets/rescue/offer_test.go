@@ -38,21 +38,21 @@ func (m *machine) start(name string, events chan<- event) (func(), error) {
 		m.mu.Lock()
 		m.killed = append(m.killed, name)
 		m.mu.Unlock()
-		go func() { events <- event{name, lost, errors.New("killed")} }()
+		go func() { events <- event{console: name, what: lost, err: errors.New("killed")} }()
 	}, nil
 }
 
 type answer struct {
-	entered bool
-	err     error
+	Outcome
+	err error
 }
 
 // serve runs an offer in the background.
 func (m *machine) serve(o Offer) (changes chan<- struct{}, result <-chan answer) {
 	changed, done := make(chan struct{}), make(chan answer, 1)
 	go func() {
-		entered, err := o.serve(m.consoles, changed, m.start)
-		done <- answer{entered, err}
+		end, err := o.serve(m.consoles, changed, m.start)
+		done <- answer{end, err}
 	}()
 	return changed, done
 }
@@ -94,7 +94,7 @@ func TestEveryConsoleHasAShellAndOneIsEnough(t *testing.T) {
 	changes <- struct{}{}
 	m.send(t, event{console: "hvc0", what: somebody})
 	m.send(t, event{console: "ttyS0", what: left})
-	if a := receive(t, result); !a.entered || a.err != nil {
+	if a := receive(t, result); !a.Entered || a.err != nil {
 		t.Errorf("%+v", a)
 	}
 	slices.Sort(m.killed)
@@ -107,7 +107,7 @@ func TestThreeWrongPassphrasesEndTheOffer(t *testing.T) {
 	m := &machine{active: []string{"tty0", "ttyS0"}}
 	_, result := m.serve(Offer{PassphraseHash: "x"})
 	m.send(t, event{console: "tty0", what: denied})
-	if a := receive(t, result); a.entered || !errors.Is(a.err, errDenied) {
+	if a := receive(t, result); a.Entered || !errors.Is(a.err, errDenied) {
 		t.Errorf("%+v", a)
 	}
 	if want := []string{"ttyS0"}; !slices.Equal(m.killed, want) {
@@ -118,7 +118,7 @@ func TestThreeWrongPassphrasesEndTheOffer(t *testing.T) {
 func TestNobodyAnswers(t *testing.T) {
 	m := &machine{active: []string{"ttyS0"}}
 	_, result := m.serve(Offer{AnswerTime: 20 * time.Millisecond})
-	if a := receive(t, result); a.entered || !errors.Is(a.err, ErrNobody) || len(m.killed) != 1 {
+	if a := receive(t, result); a.Entered || !errors.Is(a.err, ErrNobody) || len(m.killed) != 1 {
 		t.Errorf("%+v, killed %q", a, m.killed)
 	}
 }
@@ -134,7 +134,7 @@ func TestSomebodyAnswers(t *testing.T) {
 	case <-time.After(600 * time.Millisecond):
 	}
 	m.send(t, event{console: "ttyS0", what: left})
-	if a := receive(t, result); !a.entered || a.err != nil {
+	if a := receive(t, result); !a.Entered || a.err != nil {
 		t.Errorf("%+v", a)
 	}
 }
@@ -143,11 +143,46 @@ func TestConsolesThatDoNotWork(t *testing.T) {
 	m := &machine{active: []string{"bad", "ttyS0"}, fails: map[string]error{"bad": errors.New("no such device")}}
 	_, result := m.serve(Offer{})
 	m.send(t, event{console: "ttyS0", what: lost, err: fmt.Errorf("input/output error")})
-	if a := receive(t, result); a.entered || a.err == nil || !strings.Contains(a.err.Error(), "there is no console for a shell: console ttyS0: input/output error") {
+	if a := receive(t, result); a.Entered || a.err == nil || !strings.Contains(a.err.Error(), "there is no console for a shell: console ttyS0: input/output error") {
 		t.Errorf("%+v", a)
 	}
 	_, result = (&machine{active: []string{"bad"}, fails: m.fails}).serve(Offer{})
-	if a := receive(t, result); a.entered || a.err == nil || !strings.Contains(a.err.Error(), "console bad: no such device") {
+	if a := receive(t, result); a.Entered || a.err == nil || !strings.Contains(a.err.Error(), "console bad: no such device") {
 		t.Errorf("%+v", a)
+	}
+}
+
+func TestSomebodyResumes(t *testing.T) {
+	m := &machine{active: []string{"tty0", "ttyS0"}}
+	_, result := m.serve(Offer{})
+	m.send(t, event{console: "ttyS0", what: somebody})
+	m.send(t, event{console: "ttyS0", what: resumed, words: "root=/dev/vda4"})
+	if a := receive(t, result); !a.Entered || !a.Resume || a.Words != "root=/dev/vda4" || a.err != nil {
+		t.Errorf("%+v", a)
+	}
+	if want := []string{"tty0"}; !slices.Equal(m.killed, want) {
+		t.Errorf("killed %q", m.killed)
+	}
+}
+
+func TestAnOfferIsStopped(t *testing.T) {
+	m := &machine{active: []string{"ttyS0"}}
+	stop := make(chan struct{})
+	_, result := m.serve(Offer{Stop: stop})
+	m.send(t, event{console: "ttyS0", what: somebody})
+	close(stop)
+	if a := receive(t, result); !a.Entered || a.Resume || !errors.Is(a.err, ErrStopped) || len(m.killed) != 1 {
+		t.Errorf("%+v, killed %q", a, m.killed)
+	}
+}
+
+func TestTerminalTypes(t *testing.T) {
+	for name, want := range map[string]string{"tty": "linux", "tty0": "linux", "tty12": "linux", "ttyS0": "vt220", "hvc0": "vt220", "ttyAMA0": "vt220", "console": "vt220"} {
+		if got := terminalType(name); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := plain("a\x00b\nc\x1b[2J\n"); got != "a?b\nc?[2J\n" {
+		t.Errorf("%q", got)
 	}
 }

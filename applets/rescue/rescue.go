@@ -24,6 +24,7 @@ const (
 	exitLeft   = 0
 	exitDenied = 3
 	exitLost   = 4
+	exitResume = 5
 )
 
 // Main returns the applet "sh". applets are the names that this program can be called by.
@@ -52,7 +53,7 @@ func run(applets []string, arguments []string) int {
 	case text != nil:
 		return s.runText(*text, options.name)
 	case term.IsTerminal(0) && term.IsTerminal(1):
-		code, _ := s.interact(newTerminal(os.Stdin, os.Stdout), func() {})
+		code, _ := s.interact(s.newTerminal(), func() {})
 		return code
 	}
 	script, err := io.ReadAll(io.LimitReader(os.Stdin, maxScript))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/preroot/preroot/internal/passphrase"
@@ -18,13 +19,25 @@ const (
 	sessionVariable  = "PREROOT_SESSION"
 	hashVariable     = "PREROOT_PASSPHRASE_HASH"
 	greetingVariable = "PREROOT_GREETING"
-	// tellFD is where a session tells PID 1 that somebody is there.
+	whyVariable      = "PREROOT_WHY"
+	// Empty if the boot can go on, else why it cannot.
+	notResumableVariable = "PREROOT_NOT_RESUMABLE"
+	// tellFD is where a session tells PID 1 that somebody is there, by a byte, and behind it with which words to go on.
 	tellFD = 3
 	// attempts is how often a passphrase may be given.
 	attempts = 3
 	// wrongTime is lost after a wrong passphrase.
 	wrongTime = 2 * time.Second
 )
+
+// bootState is what a session knows of the boot.
+type bootState struct {
+	// why tells why it stopped.
+	why string
+	// resumable says that it can go on, notResumable why not.
+	resumable    bool
+	notResumable string
+}
 
 func isSession() bool { return os.Getenv(sessionVariable) != "" }
 
@@ -39,20 +52,24 @@ func takeVariable(name string) string {
 func runSession(applets []string) int {
 	takeVariable(sessionVariable)
 	hash, greeting := takeVariable(hashVariable), takeVariable(greetingVariable)
+	state := bootState{why: takeVariable(whyVariable), notResumable: takeVariable(notResumableVariable)}
+	state.resumable = state.notResumable == ""
 	tell := os.NewFile(tellFD, "pid 1")
+	// PID 1 reads until nobody has it open.
+	unix.CloseOnExec(tellFD)
 	withoutSuspend(0)
 	s, err := newShell(applets, streams{os.Stdin, os.Stdout, os.Stderr}, "sh", nil)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sh:", err)
 		return exitLost
 	}
+	s.boot = state
 	defer s.watchSignals()()
 	there := false
 	typed := func() {
 		if !there {
 			there = true
 			_, _ = tell.Write([]byte{'!'})
-			_ = tell.Close()
 		}
 	}
 	fmt.Printf("\n%s", greeting)
@@ -67,12 +84,18 @@ func runSession(applets []string) int {
 		}
 		typed()
 	}
-	fmt.Printf("\"help\" lists the commands, \"report\" shows the boot, \"exit\" leaves the shell.\n")
-	if _, lost := s.interact(newTerminal(os.Stdin, os.Stdout), typed); lost {
+	fmt.Printf("\"help\" tells what can be done here, \"why\" what happened, \"resume\" goes on, \"exit\" leaves.\n")
+	if _, lost := s.interact(s.newTerminal(), typed); lost {
 		return exitLost
 	}
 	typed()
-	return exitLeft
+	if s.resume == nil {
+		return exitLeft
+	}
+	if _, err := tell.WriteString(*s.resume); err != nil {
+		return exitLost
+	}
+	return exitResume
 }
 
 // errDenied says that the passphrase was wrong too often.

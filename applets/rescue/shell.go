@@ -17,6 +17,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/bootlog"
 )
 
 // self is this program, whatever became of its file.
@@ -33,6 +35,9 @@ type shell struct {
 	streams
 	applets []string
 	runner  *interp.Runner
+	// boot is what is known of the boot that opened this shell, resume the words with which it shall go on; nil if it need not.
+	boot   bootState
+	resume *string
 
 	mu     sync.Mutex
 	cancel context.CancelFunc // of what runs now, nil if nothing does
@@ -49,24 +54,19 @@ func newShell(applets []string, files streams, name string, parameters []string)
 		interp.StdIO(files.in, files.out, files.err),
 		interp.Env(expand.ListEnviron(environment...)),
 		interp.Params(append([]string{"--"}, parameters...)...),
-		interp.CallHandler(ownHelp),
+		interp.CallHandler(s.intercept),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.execute }),
 	)
 	return s, err
-}
-
-// ownHelp puts our help in the place of the library's, which lists builtins in 160 columns.
-func ownHelp(_ context.Context, arguments []string) ([]string, error) {
-	if len(arguments) == 1 && arguments[0] == "help" {
-		return []string{helpCommand}, nil
-	}
-	return arguments, nil
 }
 
 // execute runs what is no builtin of the language: a command of commands, an applet, or a program.
 func (s *shell) execute(ctx context.Context, arguments []string) error {
 	hc := interp.HandlerCtx(ctx)
 	name := arguments[0]
+	if found, err := s.runOwn(ctx, hc, arguments); found {
+		return err
+	}
 	if run := commands[name]; run != nil {
 		return status(run(call{ctx, hc.Dir, arguments, hc.Stdout, hc.Stderr, s.applets}))
 	}
@@ -176,6 +176,23 @@ func (s *shell) interrupt() {
 	}
 }
 
+// newTerminal is the editor of a person at standard input, with completion.
+func (s *shell) newTerminal() *terminal {
+	c := completion{
+		commands: func() []string { return append(s.commandNames(), programs(s.path())...) },
+		dir:      func() string { return s.runner.Dir },
+	}
+	return newTerminal(s.in, s.out, c.complete)
+}
+
+// path is what the shell has in PATH.
+func (s *shell) path() string {
+	if v, found := s.runner.Vars["PATH"]; found {
+		return v.String()
+	}
+	return s.runner.Env.Get("PATH").String()
+}
+
 // editor reads a line from a person.
 type editor interface {
 	// ReadLine returns errInterrupted for Ctrl-C, io.EOF for Ctrl-D, and other errors if nobody can type any more.
@@ -218,12 +235,17 @@ func (s *shell) interact(e editor, typed func()) (code int, lost bool) {
 	}
 }
 
+// promptName says where one is: not in the system that should have been booted.
+const promptName = "preroot rescue"
+
 var errLeft = errors.New("left with Ctrl-D")
 
 // readCommand reads lines until they are a whole command, or can be none.
 func (s *shell) readCommand(e editor, typed func()) (string, error) {
-	prompt := "preroot:" + s.runner.Dir + "# "
+	prompt := promptName + ":" + bootlog.Printable(s.runner.Dir) + "# "
 	text := ""
+	// Who left only a subshell has not resumed.
+	s.resume = nil
 	for {
 		line, err := e.ReadLine(prompt)
 		if err != nil {

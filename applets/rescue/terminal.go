@@ -13,16 +13,30 @@ import (
 type terminal struct {
 	in, out *os.File
 	editor  *term.Terminal
+	keys    keys
 	// interrupted: Ctrl-C was typed. lost: the terminal is gone.
 	interrupted bool
 	lost        error
 }
 
-const ctrlC, ctrlE, ctrlU = 3, 5, 21
-
-func newTerminal(in, out *os.File) *terminal {
+// newTerminal returns a terminal with a history. complete may be nil.
+func newTerminal(in, out *os.File, complete completer) *terminal {
 	t := &terminal{in: in, out: out}
 	t.editor = term.NewTerminal(t, "")
+	t.editor.History = &history{}
+	if complete != nil {
+		t.editor.AutoCompleteCallback = func(line string, at int, key rune) (string, int, bool) {
+			if key != '\t' {
+				return "", 0, false
+			}
+			completed, at, choices := complete(line, at)
+			if len(choices) > 0 {
+				// The editor moves its line out of the way.
+				_, _ = io.WriteString(t.editor, listChoices(choices))
+			}
+			return completed, at, true
+		}
+	}
 	t.resize()
 	return t
 }
@@ -36,22 +50,23 @@ func (t *terminal) resize() {
 	_ = t.editor.SetSize(columns, rows)
 }
 
-// Read passes on what is typed. The editor would take Ctrl-C for the end: here it empties the line.
+// Read passes on what is typed, as the editor understands it.
 func (t *terminal) Read(p []byte) (int, error) {
-	if len(p) < 3 {
-		return 0, io.ErrShortBuffer
-	}
-	n, err := t.in.Read(p[:len(p)-2])
-	if err != nil {
-		t.lost = err
-		return n, err
-	}
-	for i, c := range p[:n] {
-		if c == ctrlC {
+	buf := make([]byte, 128)
+	for len(t.keys.ready) == 0 {
+		n, err := t.in.Read(buf)
+		if t.keys.add(buf[:n]) {
 			t.interrupted = true
-			// To the end, delete, enter. What was typed behind it is dropped, as a terminal does.
-			return i + copy(p[i:i+3], []byte{ctrlE, ctrlU, '\r'}), nil
 		}
+		if err != nil {
+			t.lost = err
+			break
+		}
+	}
+	n := copy(p, t.keys.ready)
+	t.keys.ready = t.keys.ready[n:]
+	if n == 0 {
+		return 0, t.lost
 	}
 	return n, nil
 }
@@ -90,3 +105,23 @@ func withoutSuspend(fd int) {
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, settings)
 	}
 }
+
+// history keeps the last lines for the cursor keys, without empty ones and those that are only typed again.
+type history struct{ lines []string }
+
+const longestHistory = 200
+
+func (h *history) Add(line string) {
+	if line == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
+		return
+	}
+	h.lines = append(h.lines, line)
+	if len(h.lines) > longestHistory {
+		h.lines = h.lines[1:]
+	}
+}
+
+func (h *history) Len() int { return len(h.lines) }
+
+// At returns a line; 0 is the last one.
+func (h *history) At(at int) string { return h.lines[len(h.lines)-1-at] }

@@ -13,8 +13,12 @@ import (
 // program is the profile with a shell.
 var program = boot.Program{
 	Profile: "full",
-	Shell: func(o boot.Offer) (bool, error) {
-		return rescue.Offer{PassphraseHash: o.PassphraseHash, AnswerTime: o.AnswerTime, Greeting: o.Greeting}.Open()
+	Shell: func(o boot.Offer) (boot.Outcome, error) {
+		end, err := rescue.Offer{
+			PassphraseHash: o.PassphraseHash, AnswerTime: o.AnswerTime, Greeting: o.Greeting, Why: o.Why,
+			NotResumable: o.NotResumable, Terminal: o.Terminal, Stop: o.Stop,
+		}.Open()
+		return boot.Outcome(end), err
 	},
 }
 

@@ -166,3 +166,17 @@ func MoveEarly(newRoot string) error {
 	}
 	return nil
 }
+
+// UnmountRoot takes back a root that was mounted at newRoot, with what is mounted below it. It does nothing if none is, and is an error
+// once /run or /dev were moved there (MoveEarly).
+func UnmountRoot(newRoot string) error {
+	for _, place := range []string{"/run", "/dev"} {
+		if info, err := os.Lstat(place); err == nil && info.Mode()&os.ModeSymlink != 0 {
+			return fmt.Errorf("%s lies below %s already", place, newRoot)
+		}
+	}
+	if !mountapi.IsMountPoint(newRoot) {
+		return nil
+	}
+	return mountapi.Detach(newRoot)
+}

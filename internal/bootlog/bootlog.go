@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -142,13 +143,27 @@ func (l *Logger) Fail(text string) {
 
 // ShowOnConsoles makes the kernel write records of every level but debug to all
 // consoles.
-func ShowOnConsoles() { setConsoleLevel(int(Debug)) }
+func ShowOnConsoles() { SetConsoleLevel(int(Debug)) }
 
 // HideOnConsoles makes the kernel write only what is worse than an error to the consoles, so that a person can read, and type.
-func HideOnConsoles() { setConsoleLevel(int(Error)) }
+func HideOnConsoles() { SetConsoleLevel(int(Error)) }
 
-// setConsoleLevel lets records below a priority through (syslog(2), SYSLOG_ACTION_CONSOLE_LEVEL).
-func setConsoleLevel(level int) {
+// ConsoleLevel returns below which priority records reach the consoles; 0 if the kernel does not tell (proc(5), printk).
+func ConsoleLevel() int {
+	text, err := os.ReadFile("/proc/sys/kernel/printk")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), "\t")
+	level, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		return 0
+	}
+	return level
+}
+
+// SetConsoleLevel lets records below a priority through (syslog(2), SYSLOG_ACTION_CONSOLE_LEVEL). 0 changes nothing.
+func SetConsoleLevel(level int) {
 	const consoleLevelAction = 8
 	_, _, _ = unix.Syscall(unix.SYS_SYSLOG, consoleLevelAction, 0, uintptr(level))
 }

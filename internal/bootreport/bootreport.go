@@ -65,6 +65,8 @@ type Report struct {
 	PreviousFailure string `json:"previousFailure,omitempty"`
 	// Shell says that somebody used a shell during this boot: what is true now need not be what was planned.
 	Shell bool `json:"shell,omitempty"`
+	// Resumed are the failures after which somebody had the boot go on.
+	Resumed []Resume `json:"resumed,omitempty"`
 
 	// kernelBefore is the processor time in the kernel when PID 1 began.
 	kernelBefore time.Duration

@@ -198,6 +198,7 @@ func full() *Report {
 	r.Versions = Versions{Preroot: "v1.2.3", Revision: strings.Repeat("0f", 20) + "+changed", Go: "go1.26", Systemd: 262}
 	r.Failure = "no init"
 	r.FailureCode, r.PreviousFailure, r.Shell = "PR-HANDOVER", "PR-TIME find devices", true
+	r.Resumed = []Resume{{Step: "open /usr", Failure: "it is damaged", FailureCode: "PR-USR-DAMAGED", Words: "root=/dev/vda4"}}
 	r.Steps[0].UserMS, r.Steps[0].KernelMS = 1.5, 2
 	r.Usr.SignatureNote = "unknown key"
 	r.Root.Verity = &Verity{

@@ -16,6 +16,7 @@ const screenWidth = 78
 func (r *Report) Text() string {
 	var w writer
 	w.head(r)
+	w.shell(r)
 	w.devices(r)
 	w.earlyMounts(r.EarlyMounts)
 	w.secondStage(r.SecondStage)

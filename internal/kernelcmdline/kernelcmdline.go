@@ -9,6 +9,7 @@ package kernelcmdline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,6 +65,11 @@ func (c CommandLine) Words() []Word { return c.words }
 // InitArguments returns the words after the first "--", which the kernel does not look at
 // but hands to init. The slice must not be changed.
 func (c CommandLine) InitArguments() []string { return c.initArguments }
+
+// With returns the words of both command lines, those of more behind the others, where they count more.
+func (c CommandLine) With(more CommandLine) CommandLine {
+	return CommandLine{slices.Concat(c.words, more.words), slices.Concat(c.initArguments, more.initArguments)}
+}
 
 // Value returns the value of the last "key=value" with this key. Words without "=" do not
 // count and do not undo an earlier value. In keys '-' and '_' are the same.

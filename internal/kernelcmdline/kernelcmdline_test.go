@@ -168,3 +168,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestWith(t *testing.T) {
+	line := Parse("root=a quiet -- x").With(Parse("root=b rd.timeout=3 -- y"))
+	if value, _ := line.Value("root"); value != "b" || !line.Has("quiet") || !line.Has("rd.timeout") || len(line.Words()) != 4 {
+		t.Errorf("%+v", line)
+	}
+	if got := line.InitArguments(); len(got) != 2 || got[0] != "x" || got[1] != "y" {
+		t.Errorf("%q", got)
+	}
+}

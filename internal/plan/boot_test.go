@@ -129,7 +129,7 @@ func TestPlanBootRefusesWhatItCannotHonour(t *testing.T) {
 		"resume=/dev/vda3", "rd.luks.uuid=x", "rd.luks.name=x", "luks.uuid=x", "luks.name=x",
 		"rd.md.uuid=x", "rd.lvm.lv=x", "rd.lvm.vg=x", "netroot=x", "nfsroot=x", "flatcar.first_boot=detected",
 		"coreos.first_boot=1", "ignition.firstboot", "rd.systemd.unit=rescue.target",
-		"rd.unheard_of", "rd.unheard_of=0", "rd.luks=1", "rd.luks", "rd.md=maybe", "rd.systemd.debug_shell=ttyS0", "rd.udevx", "rd.driver.post=x",
+		"rd.unheard_of", "rd.unheard_of=0", "rd.luks=1", "rd.luks", "rd.md=maybe", "rd.udevx", "rd.driver.post=x",
 	} {
 		key, _, _ := strings.Cut(word, "=")
 		for _, line := range []string{wholeLine + " " + word, word + " " + wholeLine, wholeLine + " " + strings.ReplaceAll(word, "_", "-"), wholeLine + " rd." + word} {

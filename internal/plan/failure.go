@@ -262,3 +262,46 @@ func PlanBreakpoints(words kernelcmdline.CommandLine, failure Failure) ([]Breakp
 	}
 	return points, nil
 }
+
+// defaultDebugTerminal is systemd's own (systemd-debug-generator(8)).
+const defaultDebugTerminal = "tty9"
+
+// PlanDebugShell reads on which terminal a shell is open beside the boot, as systemd-debug-generator(8) has it: rd.systemd.debug_shell, with
+// a value for yes or no or with a terminal, and rd.systemd.default_debug_tty= for which one it is without. It is empty if none is wanted.
+// As for breakpoints, the boot is refused if no shell is allowed.
+func PlanDebugShell(words kernelcmdline.CommandLine, failure Failure) (terminal string, err error) {
+	const key, defaultKey = "rd.systemd.debug_shell", "rd.systemd.default_debug_tty"
+	if !words.Has(key) {
+		return "", nil
+	}
+	terminal = defaultDebugTerminal
+	if name, ok := words.Value(defaultKey); ok && name != "" {
+		terminal = name
+	}
+	if wanted, err := words.Bool(key, true); err != nil {
+		terminal, _ = words.Value(key)
+	} else if !wanted {
+		return "", nil
+	}
+	terminal = strings.TrimPrefix(terminal, "/dev/")
+	if failure.Action == ActionReboot {
+		return "", &Refusal{
+			Reason: fmt.Sprintf("the kernel command line has %s, but no shell is allowed: %s", key, failure.Why),
+			Advice: "remove the word, or build the image with Action=shell or Action=passphrase in [Failure] of preroot.conf",
+		}
+	}
+	if !isTerminalName(terminal) {
+		return "", &Refusal{
+			Reason: fmt.Sprintf("%s names %q, which is no terminal", key, shorten(terminal)),
+			Advice: "name one as it is called below /dev, such as ttyS1",
+		}
+	}
+	return terminal, nil
+}
+
+// isTerminalName reports whether a name can be one of a terminal: letters and digits.
+func isTerminalName(name string) bool {
+	return name != "" && len(name) <= 32 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}

@@ -164,6 +164,9 @@ func FuzzPlanFailure(f *testing.F) {
 		if strict.Action != ActionReboot || strict.ReadingTime < 0 || strict.ReadingTime > time.Hour {
 			t.Errorf("%q: %+v", line, strict)
 		}
+		if terminal, err := PlanDebugShell(words, strict); terminal != "" {
+			t.Errorf("%s: %v, %v", line, terminal, err)
+		}
 		if points, err := PlanBreakpoints(words, strict); len(points) > 0 {
 			t.Errorf("%q: %q, %v", line, points, err)
 		}
@@ -177,4 +180,34 @@ func TestWorkTime(t *testing.T) {
 			t.Errorf("%q: %v", text, f.WorkTime)
 		}
 	}
+}
+
+func TestPlanDebugShell(t *testing.T) {
+	allowed, strict := Failure{Action: ActionPassphrase}, Failure{Action: ActionReboot, Why: "the image says so"}
+	for line, want := range map[string]string{
+		"": "", "quiet": "", "rd.systemd.debug_shell=0": "", "rd.systemd.debug-shell=no": "", "rd.systemd.default_debug_tty=ttyS1": "",
+		"rd.systemd.debug_shell":                                          "tty9",
+		"rd.systemd.debug_shell=yes":                                      "tty9",
+		"rd.systemd.debug_shell=ttyS1":                                    "ttyS1",
+		"rd.systemd.debug_shell=/dev/hvc0":                                "hvc0",
+		"rd.systemd.debug_shell rd.systemd.default_debug_tty=ttyS2":       "ttyS2",
+		"rd.systemd.debug_shell=1 rd.systemd.default_debug_tty=/dev/tty3": "tty3",
+		"-- rd.systemd.debug_shell":                                       "",
+	} {
+		words := kernelcmdline.Parse(line)
+		if got, err := PlanDebugShell(words, allowed); got != want || err != nil {
+			t.Errorf("%s: %q, %v", line, got, err)
+		}
+		got, err := PlanDebugShell(words, strict)
+		var refusal *Refusal
+		if got != "" || (err != nil) != (want != "") || err != nil && (!errors.As(err, &refusal) || !strings.Contains(err.Error(), "the image says so")) {
+			t.Errorf("%s, no shell: %q, %v", line, got, err)
+		}
+	}
+	for _, line := range []string{"rd.systemd.debug_shell=", "rd.systemd.debug_shell=../sda", "rd.systemd.debug_shell=/dev/pts/0", "rd.systemd.debug_shell=" + strings.Repeat("x", 33)} {
+		if got, err := PlanDebugShell(kernelcmdline.Parse(line), allowed); err == nil {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+	planLine(t, wholeLine+" rd.systemd.debug_shell=ttyS1 rd.systemd.default_debug_tty=ttyS2")
 }

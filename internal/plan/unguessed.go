@@ -28,12 +28,13 @@ var harmlessRD = []string{
 	"rd.driver.blacklist", "rd.fstab", "rd.systemd.import_credentials",
 	// See PlanBreakpoints.
 	"rd.break", "rd.systemd.break", "rd.earlyshell",
+	// See PlanDebugShell.
+	"rd.systemd.debug_shell", "rd.systemd.default_debug_tty",
 }
 
 // switchableRD are words for what preroot has not; they are harmless if they say that it is not wanted.
 var switchableRD = []string{
 	"rd.auto", "rd.luks", "rd.lvm", "rd.md", "rd.dm", "rd.dmraid", "rd.multipath", "rd.neednet", "rd.skipfsck", "rd.systemd.gpt_auto",
-	"rd.systemd.debug_shell",
 }
 
 // planWords looks for words that this boot cannot honour, which are reasons for the second stage.
