@@ -1,8 +1,8 @@
 package boot
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -61,7 +61,7 @@ func (d *drivers) offer(b *boot, modaliases []string) {
 			}
 		}
 	}
-	slices.SortStableFunc(d.queue, func(x, y string) int { return cmp.Compare(slowDrivers[x], slowDrivers[y]) })
+	sort.SliceStable(d.queue, func(i, j int) bool { return slowDrivers[d.queue[i]] < slowDrivers[d.queue[j]] })
 }
 
 // next starts to load the next driver, if none is being loaded.

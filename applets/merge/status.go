@@ -3,7 +3,7 @@ package merge
 import (
 	"fmt"
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/osrelease"
@@ -70,7 +70,7 @@ func (s *session) list() error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(images, func(a, b extension.Image) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(images, func(i, j int) bool { return images[i].Name < images[j].Name })
 	t := table{header: []string{"NAME", "TYPE", "PATH", "TIME"}}
 	array := []any{}
 	for _, image := range images {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +60,9 @@ func (l *listing) descend() {
 	for len(l.level) > 0 {
 		level := l.level
 		l.level = map[place]map[*plan.Candidate][]rootdir.Name{}
-		for _, at := range slices.SortedFunc(maps.Keys(level), comparePlaces) {
+		places := slices.Collect(maps.Keys(level))
+		sort.Slice(places, func(i, j int) bool { return comparePlaces(places[i], places[j]) < 0 })
+		for _, at := range places {
 			if owners := level[at]; len(owners) > 1 {
 				l.expand(at, owners)
 			}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -31,8 +31,9 @@ func UnboundDevices(sys string) []Unbound {
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b Unbound) int {
-		return cmp.Or(a.rank()-b.rank(), strings.Compare(a.Bus, b.Bus), strings.Compare(a.Name, b.Name))
+	sort.Slice(found, func(i, j int) bool {
+		a, b := found[i], found[j]
+		return cmp.Or(a.rank()-b.rank(), strings.Compare(a.Bus, b.Bus), strings.Compare(a.Name, b.Name)) < 0
 	})
 	return found
 }

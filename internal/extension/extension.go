@@ -12,7 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
-	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -165,7 +165,8 @@ func Discover(root *rootdir.Root, search Search) ([]Image, error) {
 				images = append(images, image)
 			}
 		}
-		slices.SortFunc(images[first:], func(a, b Image) int { return strings.Compare(a.Name, b.Name) })
+		found := images[first:]
+		sort.Slice(found, func(i, j int) bool { return found[i].Name < found[j].Name })
 	}
 	return images, errors.Join(errs...)
 }

@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -61,8 +61,8 @@ func PlanFstab(words kernelcmdline.CommandLine, entries []fstab.Entry, longest t
 		}
 		mounts = append(mounts, mount)
 	}
-	slices.SortStableFunc(mounts, func(a, b EarlyMount) int {
-		return cmp.Compare(strings.Count(a.Where, "/"), strings.Count(b.Where, "/"))
+	sort.SliceStable(mounts, func(i, j int) bool {
+		return strings.Count(mounts[i].Where, "/") < strings.Count(mounts[j].Where, "/")
 	})
 	return mounts, notes
 }

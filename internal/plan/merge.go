@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -161,7 +162,7 @@ func PlanMerge(in MergeInput) (*Merge, error) {
 		candidates[c.Name] = c
 		m.Decisions = append(m.Decisions, decide(in, c))
 	}
-	slices.SortFunc(m.Decisions, func(a, b Decision) int { return compareNames(a.Name, b.Name) })
+	sort.Slice(m.Decisions, func(i, j int) bool { return compareNames(m.Decisions[i].Name, m.Decisions[j].Name) < 0 })
 	leaveOutDoubles(m.Decisions, candidates)
 	accepted := map[string]Candidate{}
 	for _, d := range m.Decisions {
