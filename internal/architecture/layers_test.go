@@ -132,7 +132,7 @@ var layers = []layer{
 	},
 	{
 		name: "benchmarks", packages: []string{"internal/peerbench/..."},
-		imports: []string{"formats", "kernel, changing", "build host", "tests in machines"}, modules: []string{unixCalls},
+		imports: []string{"formats", "kernel, changing", "build host", "tests in machines", "benchmarks"}, modules: []string{unixCalls},
 	},
 	{name: "build tools", packages: []string{"scripts/..."}},
 	{name: "these tests", packages: []string{"internal/architecture"}},
