@@ -30,6 +30,9 @@ type Config struct {
 
 	Disks []Disk
 
+	// Plugs are disks that come later.
+	Plugs []Plug
+
 	// MemoryMiB is the guest's memory, 2048 when 0. CPUs is 2 when 0.
 	MemoryMiB, CPUs int
 
@@ -71,6 +74,9 @@ type Disk struct {
 	Path     string
 	Bus      Bus
 	Snapshot bool
+
+	// WriteLog is a file that gets a note of each write, in the format of package writelog; none when empty.
+	WriteLog string
 }
 
 // End says how a machine came to its end.
@@ -169,6 +175,9 @@ func (c *Config) complete(ctx context.Context) error {
 	for _, disk := range c.Disks {
 		files = append(files, disk.Path)
 	}
+	for _, plug := range c.Plugs {
+		files = append(files, plug.Path)
+	}
 	for _, file := range files {
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("boot: %w", err)
@@ -223,6 +232,15 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 		}
 		go func() { _, _ = io.Copy(stdin, input) }()
 	}
+	var plugs *plugger
+	if len(c.Plugs) > 0 {
+		if plugs, err = newPlugger(c.Plugs); err != nil {
+			return nil, err
+		}
+		serial.plugs = plugs
+		command.ExtraFiles = []*os.File{plugs.machine}
+		plugs.start(limited, cancel)
+	}
 	command.Stdout, command.Stderr = serial, complaints
 	// Without this a killed test would leave the machine running.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -231,6 +249,13 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 	err = runLocked(command)
 	run := &Run{Wall: time.Since(serial.start), Accelerator: c.Accelerator, End: EndedByGuest}
 	run.Console, run.Lines = serial.finish()
+	timedOut := errors.Is(limited.Err(), context.DeadlineExceeded)
+	if plugs != nil {
+		cancel()
+		if failed := plugs.close(); failed != nil {
+			return nil, fmt.Errorf("boot: %w", failed)
+		}
+	}
 	switch {
 	case err == nil:
 		return run, nil
@@ -241,7 +266,7 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 	case complaints.kvmFailed():
 		return nil, fmt.Errorf("boot: KVM failed in the middle of the run (%s=tcg goes without it): %s",
 			AcceleratorVariable, complaints.first())
-	case errors.Is(limited.Err(), context.DeadlineExceeded):
+	case timedOut:
 		run.End = EndedByTimeout
 		return run, nil
 	case errors.Is(err, exec.ErrNotFound):

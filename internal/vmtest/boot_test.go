@@ -175,9 +175,10 @@ func TestGuestsWaitForASlot(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	c := Config{Kernel: "k", Initrd: "i", Append: "a b", MemoryMiB: 512, CPUs: 1, Accelerator: TCG}
-	for _, bus := range []Bus{"", Virtio, NVMe, SCSI, AHCI, Fusion, PVSCSI, UAS, SD} {
+	for _, bus := range []Bus{"", Virtio, NVMe, SCSI, AHCI, Fusion, PVSCSI, UAS, SD, USB} {
 		c.Disks = append(c.Disks, Disk{Path: "d,1", Bus: bus, Snapshot: bus == ""})
 	}
+	c.Plugs = []Plug{{Path: "p"}}
 	got := commandLine(c)
 	for _, want := range [][]string{
 		{"-M", "q35"}, {"-nodefaults"}, {"-no-reboot"}, {"-serial", "stdio"}, {"-m", "512"}, {"-smp", "1"},
@@ -186,11 +187,14 @@ func TestCommandLine(t *testing.T) {
 		{"-drive", "file=d,,1,format=raw,if=none,id=disk0,snapshot=on,cache=unsafe"},
 		{"-drive", "file=d,,1,format=raw,if=none,id=disk1,snapshot=off,cache=unsafe"},
 		{"-device", "virtio-blk-pci,drive=disk1"}, {"-device", "nvme,drive=disk2,serial=disk2"},
-		{"-device", "scsi-hd,bus=scsidisk3.0,drive=disk3"}, {"-device", "ide-hd,bus=ahcidisk4.0,drive=disk4"},
-		{"-device", "mptsas1068,id=scsidisk5", "-device", "scsi-hd,bus=scsidisk5.0,drive=disk5,wwn=0x5000c50000000006,port_wwn=0x5000c50000000106"},
-		{"-device", "pvscsi,id=scsidisk6", "-device", "scsi-hd,bus=scsidisk6.0,drive=disk6"},
-		{"-device", "qemu-xhci,id=usbdisk7", "-device", "usb-uas,bus=usbdisk7.0,id=uasdisk7", "-device", "scsi-hd,bus=uasdisk7.0,drive=disk7"},
-		{"-device", "sdhci-pci", "-device", "sd-card,drive=disk8"},
+		{"-device", "scsi-hd,bus=busdisk3.0,drive=disk3"}, {"-device", "ide-hd,bus=busdisk4.0,drive=disk4"},
+		{"-device", "mptsas1068,id=busdisk5", "-device", "scsi-hd,bus=busdisk5.0,drive=disk5,wwn=0x5000c50000000006,port_wwn=0x5000c50000000106"},
+		{"-device", "pvscsi,id=busdisk6", "-device", "scsi-hd,bus=busdisk6.0,drive=disk6"},
+		{"-device", "qemu-xhci,id=busdisk7", "-device", "usb-uas,bus=busdisk7.0,id=uasdisk7", "-device", "scsi-hd,bus=uasdisk7.0,drive=disk7"},
+		{"-device", "sdhci-pci", "-device", "sd-card,bus=sd-bus,drive=disk8"},
+		{"-device", "qemu-xhci,id=busdisk9", "-device", "usb-storage,bus=busdisk9.0,drive=disk9"},
+		{"-device", "pcie-root-port,id=slot0,chassis=1,slot=1"}, {"-drive", "file=p,format=raw,if=none,id=plug0,snapshot=on,cache=unsafe"},
+		{"-mon", "chardev=monitor,mode=control"},
 	} {
 		if !containsRun(got, want) {
 			t.Errorf("%q is not in %q", want, got)
@@ -203,7 +207,7 @@ func TestCommandLine(t *testing.T) {
 	if c.Arch = ARM64; !containsRun(commandLine(c), []string{"-M", "virt"}) || !containsRun(commandLine(c), []string{"-cpu", "cortex-a72"}) || c.program() != "qemu-system-aarch64" {
 		t.Errorf("arm64: %s %q", c.program(), commandLine(c))
 	}
-	c.Arch, c.Counted = "", true
+	c.Arch, c.Counted, c.Plugs = "", true, nil
 	got = commandLine(c)
 	for _, want := range [][]string{{"-M", "pc,hpet=off"}, {"-accel", "tcg,thread=single"}, {"-icount", "shift=0,sleep=off,align=off"}} {
 		if !containsRun(got, want) {

@@ -31,11 +31,13 @@ const (
 	NVMe   Bus = "nvme"
 	SCSI   Bus = "scsi"
 	AHCI   Bus = "ahci"
-	// Those below need drivers that a cloud kernel does not have. An SD card has to have a power of two as its size.
-	Fusion Bus = "fusion"
-	PVSCSI Bus = "pvscsi"
-	UAS    Bus = "uas"
-	SD     Bus = "sd"
+	// Those below need drivers that a cloud kernel does not have, but for PVSCSI. An SD card has to have a power of two as its size.
+	Fusion   Bus = "fusion"
+	PVSCSI   Bus = "pvscsi"
+	MegaRAID Bus = "megaraid"
+	USB      Bus = "usb"
+	UAS      Bus = "uas"
+	SD       Bus = "sd"
 )
 
 // commandLine makes QEMU's arguments for a machine whose first serial port is
@@ -81,7 +83,13 @@ func commandLine(c Config) []string {
 	for i, disk := range c.Disks {
 		arguments = append(arguments, disk.arguments(i)...)
 	}
-	return arguments
+	return append(arguments, plugArguments(c.Plugs)...)
+}
+
+// controllers are QEMU's devices with a bus for disks, and what a disk is on it.
+var controllers = map[Bus]struct{ device, disk string }{
+	SCSI: {"virtio-scsi-pci", "scsi-hd"}, AHCI: {"ich9-ahci", "ide-hd"}, USB: {"qemu-xhci", "usb-storage"},
+	PVSCSI: {"pvscsi", "scsi-hd"}, MegaRAID: {"megasas", "scsi-hd"},
 }
 
 func (d Disk) arguments(number int) []string {
@@ -93,26 +101,28 @@ func (d Disk) arguments(number int) []string {
 	// A comma in a file name is written twice in QEMU's option syntax.
 	arguments := []string{"-drive", fmt.Sprintf("file=%s,format=raw,if=none,id=%s,snapshot=%s,cache=unsafe",
 		doubleCommas(d.Path), id, snapshot)}
+	if d.WriteLog != "" {
+		arguments = nil
+		for node, path := range map[string]string{"data-" + id: d.Path, "log-" + id: d.WriteLog} {
+			arguments = append(arguments, "-blockdev", "driver=raw,node-name="+node+",file.driver=file,file.filename="+doubleCommas(path))
+		}
+		arguments = append(arguments, "-blockdev", "driver=blklogwrites,node-name="+id+",file=data-"+id+",log=log-"+id+",log-sector-size=512")
+	}
 	switch d.Bus {
 	case NVMe:
 		return append(arguments, "-device", "nvme,drive="+id+",serial="+id)
-	case SCSI:
-		return append(arguments, "-device", "virtio-scsi-pci,id=scsi"+id,
-			"-device", "scsi-hd,bus=scsi"+id+".0,drive="+id)
-	case AHCI:
-		return append(arguments, "-device", "ich9-ahci,id=ahci"+id,
-			"-device", "ide-hd,bus=ahci"+id+".0,drive="+id)
+	case SD:
+		return append(arguments, "-device", "sdhci-pci", "-device", "sd-card,bus=sd-bus,drive="+id)
 	case Fusion:
 		// Linux adds no SAS disk without an address.
-		return append(arguments, "-device", "mptsas1068,id=scsi"+id,
-			"-device", fmt.Sprintf("scsi-hd,bus=scsi%s.0,drive=%s,wwn=%#x,port_wwn=%#x", id, id, 0x5000c50000000001+number, 0x5000c50000000101+number))
-	case PVSCSI:
-		return append(arguments, "-device", "pvscsi,id=scsi"+id, "-device", "scsi-hd,bus=scsi"+id+".0,drive="+id)
+		return append(arguments, "-device", "mptsas1068,id=bus"+id,
+			"-device", fmt.Sprintf("scsi-hd,bus=bus%s.0,drive=%s,wwn=%#x,port_wwn=%#x", id, id, 0x5000c50000000001+number, 0x5000c50000000101+number))
 	case UAS:
-		return append(arguments, "-device", "qemu-xhci,id=usb"+id, "-device", "usb-uas,bus=usb"+id+".0,id=uas"+id,
+		return append(arguments, "-device", "qemu-xhci,id=bus"+id, "-device", "usb-uas,bus=bus"+id+".0,id=uas"+id,
 			"-device", "scsi-hd,bus=uas"+id+".0,drive="+id)
-	case SD:
-		return append(arguments, "-device", "sdhci-pci", "-device", "sd-card,drive="+id)
+	}
+	if c, found := controllers[d.Bus]; found {
+		return append(arguments, "-device", c.device+",id=bus"+id, "-device", c.disk+",bus=bus"+id+".0,drive="+id)
 	}
 	return append(arguments, "-device", "virtio-blk-pci,drive="+id)
 }

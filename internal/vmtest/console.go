@@ -33,6 +33,8 @@ type console struct {
 	full    func()
 	// talk answers what is printed; nil if nobody types.
 	talk *dialog
+	// plugs attaches disks at what is printed; nil if there are none to come.
+	plugs *plugger
 }
 
 func (c *console) Write(b []byte) (int, error) {
@@ -49,6 +51,9 @@ func (c *console) Write(b []byte) (int, error) {
 	c.text.Write(b)
 	if c.talk != nil {
 		c.talk.hear(b)
+	}
+	if c.plugs != nil {
+		c.plugs.hear(b)
 	}
 	at := time.Since(c.start)
 	c.partial = append(c.partial, b...)
