@@ -47,7 +47,7 @@ func (b *boot) applyEtcRules() error {
 		b.warn("the rules for /etc are not applied: %v", err)
 		return nil
 	}
-	if b.plan.Root.IsReadOnly() {
+	if !b.plan.RootTakesWrites() {
 		if settings.IsSet() {
 			b.warn("the rules for /etc are not applied: the root is mounted read-only")
 		}

@@ -157,7 +157,7 @@ func (m *merger) previewEtc() (end func() error, err error) {
 func (m *merger) observe(class osrelease.Class) (plan.MergeInput, error) {
 	input := plan.MergeInput{
 		Class: class, Settings: m.settings[class], Host: m.host,
-		RootPath: newRoot, Required: m.boot.plan.Required[class], WithoutWrites: m.boot.plan.Root.IsReadOnly(),
+		RootPath: newRoot, Required: m.boot.plan.Required[class], WithoutWrites: !m.boot.plan.MergesTakeWrites(),
 		Flags: m.boot.plan.Flags, KeepTimes: class == osrelease.ClassSysext,
 	}
 	for _, path := range extension.Hierarchies(class) {

@@ -27,7 +27,7 @@ func (b *boot) spareRefreshes(root *rootdir.Root) {
 			continue
 		}
 		unit := bootrefresh.ProgramName(merge.Class) + ".service"
-		spare, reason := plan.PlanBootRefresh(b.plan.BootRefresh[merge.Class], version)
+		spare, reason := b.plan.PlanRefresh(merge.Class, version)
 		if version == 0 && versionErr != nil {
 			reason += " (" + versionErr.Error() + ")"
 		}

@@ -25,14 +25,14 @@ func (b *boot) mountRoot(found devices) (err error) {
 		// It is as the root hash says; nothing can be mended there.
 		how = how.WithoutReplay(b.rootType)
 	}
-	if err := apply.MountFileSystem(b.rootType, node, newRoot, how); err != nil {
+	if err := b.mountRootAs(node, how); err != nil {
 		return fmt.Errorf("mount root: %w", err)
 	}
 	b.record(func() {
 		if b.report.Root == nil {
 			b.report.Root = &bootreport.Root{}
 		}
-		b.report.Root.Device, b.report.Root.FileSystem = node, b.rootType
+		b.report.Root.Device, b.report.Root.FileSystem, b.report.Root.Volatile = node, b.rootType, string(b.plan.Volatile)
 	})
 	if b.usrAt != "" {
 		// Still the same mount.
@@ -43,7 +43,38 @@ func (b *boot) mountRoot(found devices) (err error) {
 	} else if err := b.mountUsr(found, newRoot, "/usr"); err != nil {
 		return err
 	}
+	if b.plan.Volatile == plan.VolatileYes {
+		if err := apply.FillEmptyRoot(newRoot); err != nil {
+			return err
+		}
+	}
 	return apply.MoveEarly(newRoot)
+}
+
+// mountRootAs mounts the root, or what the mode of systemd.volatile= has in its place.
+func (b *boot) mountRootAs(node string, how plan.FileSystem) error {
+	switch b.plan.Volatile {
+	case plan.VolatileYes:
+		if err := apply.MountEmptyRoot(newRoot); err != nil {
+			return err
+		}
+		if b.plan.Usr.Source != plan.UsrOnRoot {
+			// Nothing of the disk's root is wanted.
+			return nil
+		}
+		return apply.MountUsrOfRoot(b.rootType, node, newRoot, how)
+	case plan.VolatileOverlay:
+		if err := b.load("overlay"); err != nil {
+			return err
+		}
+		return apply.MountOverlaidRoot(b.rootType, node, newRoot, how)
+	case plan.VolatileState:
+		if err := apply.MountFileSystem(b.rootType, node, newRoot, how); err != nil {
+			return err
+		}
+		return apply.MountEmptyState(newRoot)
+	}
+	return apply.MountFileSystem(b.rootType, node, newRoot, how)
 }
 
 // rootNode returns what the root is mounted from.

@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 
 	"github.com/preroot/preroot/internal/loopdev"
 	"github.com/preroot/preroot/internal/mountapi"
+	"github.com/preroot/preroot/internal/plan"
 )
-
-// secondStageWork is where the parts of the second stage's root are put together, in a mount namespace of their own.
-const secondStageWork = "/run/preroot/second-stage"
 
 // MountSecondStage shows an image, a squashfs, at target with a memory file system above it that takes writes. Nothing but the one
 // overlay is left in the mount table.
@@ -22,46 +19,7 @@ func MountSecondStage(image *os.File, target string) error {
 	}
 	// The mount keeps the device.
 	defer loop.Close()
-	space, err := mountapi.NewNamespace()
-	if err != nil {
-		return err
-	}
-	defer space.Close()
-	var overlay *mountapi.Mount
-	err = space.Do(func() (err error) {
-		overlay, err = stageImage(loop.Path)
-		return err
-	})
-	// The empty directory below the namespace's own mount.
-	_ = os.Remove(secondStageWork)
-	if err != nil {
-		return err
-	}
-	if err := makeMountPoint(target); err != nil {
-		overlay.Close()
-		return err
-	}
-	return overlay.MoveTo(target)
-}
-
-// stageImage runs in the namespace.
-func stageImage(node string) (*mountapi.Mount, error) {
-	err := mountapi.Attach("tmpfs", "preroot", secondStageWork, []mountapi.Option{{Key: "mode", Value: "0755"}}, 0)
-	if err != nil {
-		return nil, err
-	}
-	lower, upper, work := path.Join(secondStageWork, "image"), path.Join(secondStageWork, "upper"), path.Join(secondStageWork, "work")
-	if err := mountapi.Attach("squashfs", node, lower, nil, mountapi.ReadOnly); err != nil {
-		return nil, err
-	}
-	for _, directory := range []string{upper, work} {
-		if err := os.Mkdir(directory, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	return mountapi.New("overlay", "overlay", []mountapi.Option{
-		{Key: "lowerdir+", Value: lower}, {Key: "upperdir", Value: upper}, {Key: "workdir", Value: work},
-	}, 0)
+	return mountOverlaid("squashfs", loop.Path, target, plan.FileSystem{Attributes: mountapi.ReadOnly}, rootMode)
 }
 
 // MoveMount moves one mount to a place below the next root, which is made with what is above it. It stays the same mount. No part of the place

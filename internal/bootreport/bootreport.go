@@ -153,6 +153,8 @@ func (u *Usr) Set(v Verity) {
 type Root struct {
 	Device     string `json:"device"`
 	FileSystem string `json:"fileSystem"`
+	// Volatile is the mode of systemd.volatile=; empty if nothing of the root is in memory.
+	Volatile string `json:"volatile,omitempty"`
 	// Verity is nil unless the root is under dm-verity.
 	Verity *Verity `json:"verity,omitempty"`
 }

@@ -201,6 +201,7 @@ func full() *Report {
 	r.Resumed = []Resume{{Step: "open /usr", Failure: "it is damaged", FailureCode: "PR-USR-DAMAGED", Words: "root=/dev/vda4"}}
 	r.Steps[0].UserMS, r.Steps[0].KernelMS = 1.5, 2
 	r.Usr.SignatureNote = "unknown key"
+	r.Root.Volatile = "overlay"
 	r.Root.Verity = &Verity{
 		Data: "/dev/vda4", Hash: "/dev/vda5", RootHash: "ab12", RootHashFrom: "roothash= on the kernel command line", Algorithm: "sha256",
 		UUID: "CRYPT-VERITY-1-root", Signature: "not accepted", SignatureFrom: "/dev/vda6", SignatureNote: "no key",

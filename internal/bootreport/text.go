@@ -78,6 +78,9 @@ func (w *writer) devices(r *Report) {
 		w.printf("/: %s with hash tree on %s (%s), verified\n", root.Verity.Data, root.Verity.Hash, root.FileSystem)
 		w.verity(*root.Verity)
 	}
+	if r.Root != nil && r.Root.Volatile != "" {
+		w.printf("  what is written is lost at the end: systemd.volatile=%s\n", r.Root.Volatile)
+	}
 	for _, d := range r.Devices {
 		why := d.Selector + " (" + d.Reason + ")"
 		if d.Others > 0 {

@@ -159,6 +159,9 @@ func TestTextOfUsr(t *testing.T) {
 	for want, r := range map[string]*Report{
 		"/usr: /dev/vda3 (btrfs), not verified\n": {Usr: &Usr{Data: "/dev/vda3", Source: "device", FileSystem: "btrfs"}},
 		"/usr: on the root, not verified\n":       {Usr: &Usr{Source: "root"}},
+		"/: /dev/vda3 (ext4)\n  what is written is lost at the end: systemd.volatile=state\n": {Root: &Root{
+			Device: "/dev/vda3", FileSystem: "ext4", Volatile: "state",
+		}},
 		"/: /dev/vda1 with hash tree on /dev/vda2 (erofs), verified\n    ab12\n": {Root: &Root{
 			Device: "/dev/mapper/root", FileSystem: "erofs", Verity: &Verity{Data: "/dev/vda1", Hash: "/dev/vda2", RootHash: "ab12"},
 		}},

@@ -22,13 +22,17 @@ type Boot struct {
 	// Root is the root file system. Its Device is not used with RootVolume, which is nil unless it is under dm-verity.
 	Root       FileSystem
 	RootVolume *Volume
-	Usr        Usr
+	// Volatile says what of it is in memory.
+	Volatile Volatile
+	Usr      Usr
 	// Verity says what has to stand behind root hashes.
 	Verity VeritySettings
 	BootSettings
 	HasSquashfs bool
 	// Init is the program to execute in the new root.
 	Init string
+	// initGiven says that the command line names it.
+	initGiven bool
 	// Timeout bounds the wait for devices.
 	Timeout time.Duration
 	// Skip says for a class that the command line switches its merge off.
@@ -90,11 +94,12 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}, Verity: settings.Verity, BootSettings: settings.Boot, HasSquashfs: settings.HasSquashfs,
 	}
 	b.planWords(words)
+	refusedVolatile := b.planVolatile(words)
 	refusedRoot := b.planRoot(words)
 	if err := b.planUsr(words); err != nil {
 		return nil, err
 	}
-	for _, err := range []error{refusedRoot, b.checkDiskless(words), checkVolatile(words)} {
+	for _, err := range []error{refusedRoot, b.checkDiskless(words), refusedVolatile} {
 		var refusal *Refusal
 		if errors.As(err, &refusal) {
 			b.Fallback.Add(refusal)
@@ -107,7 +112,7 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		if !path.IsAbs(value) {
 			return nil, &Refusal{Reason: "init=" + value + " is not an absolute path"}
 		}
-		b.Init = value
+		b.Init, b.initGiven = value, true
 	}
 	if refusal := b.planCheck(words); refusal != nil {
 		b.Fallback.Add(refusal)
@@ -180,6 +185,9 @@ func (b *Boot) planModules() {
 	}
 	if b.Usr.Mount.Type != "" && (b.Usr.Source == UsrVerity || b.Usr.Source == UsrDevice) {
 		b.Modules = append(b.Modules, Need{b.Usr.Mount.Type, "mount.usrfstype="})
+	}
+	if b.Volatile == VolatileOverlay {
+		b.Modules = append(b.Modules, Need{"overlay", "systemd.volatile="})
 	}
 	if b.Root.Type != "" {
 		b.Modules = append(b.Modules, Need{b.Root.Type, "rootfstype="})

@@ -61,7 +61,14 @@ func (b *Boot) planRoot(words kernelcmdline.CommandLine) (err error) {
 		b.Root.Attributes |= mountapi.ReadOnly
 		why = "it is under dm-verity"
 	}
-	if b.Root.IsReadOnly() {
+	if b.Volatile != VolatileNo {
+		b.Root.Attributes |= mountapi.ReadOnly
+		why = "systemd.volatile=" + string(b.Volatile)
+	}
+	switch {
+	case b.Volatile == VolatileYes:
+		b.Warnings = append(b.Warnings, "the root is in memory, with /usr alone ("+why+"): it is empty again at the next boot")
+	case !b.MergesTakeWrites():
 		b.Warnings = append(b.Warnings, "the root is mounted read-only ("+why+"): nothing merged takes writes")
 	}
 	return nil
@@ -138,18 +145,6 @@ func (b *Boot) checkDiskless(words kernelcmdline.CommandLine) error {
 	return &Refusal{
 		Reason: "there is " + key + " and no root=: that asks for a diskless system with its root in memory, which preroot cannot do",
 		Advice: "name the root (root=gpt-auto: that on the disk of /usr), or boot with a larger initrd",
-	}
-}
-
-// checkVolatile refuses the modes in which the root is not what lies on the disk.
-func checkVolatile(words kernelcmdline.CommandLine) error {
-	mode, given := words.Value("systemd.volatile")
-	if off, known := kernelcmdline.ParseBool(mode); !words.Has("systemd.volatile") || given && known && !off {
-		return nil
-	}
-	return &Refusal{
-		Reason: "systemd.volatile=" + shorten(mode) + " asks for a root that forgets, which preroot cannot make",
-		Advice: "remove the word, or boot with a larger initrd",
 	}
 }
 

@@ -26,7 +26,7 @@ func TestSecondStageIsForWhatMustNotBeGuessed(t *testing.T) {
 		wholeLine + " netroot=iscsi:x":                       "netroot",
 		wholeLine + " resume=/dev/vda3":                      "resume",
 		wholeLine + " fsck.mode=force":                       "fsck.mode=force",
-		wholeLine + " systemd.volatile=overlay":              "systemd.volatile",
+		wholeLine + " systemd.volatile=maybe":                "systemd.volatile",
 		wholeLine + " root=tmpfs":                            "root=tmpfs",
 		wholeLine + " roothash=" + testHash:                  "roothash",
 		"rw systemd.gpt_auto=0 usrhash=" + testHash:          "switches the search for it off",

@@ -56,9 +56,12 @@ var lineBoots = []lineBoot{
 	}, refused: `preroot.conf says UsrPolicy=verity, and the kernel command line has no root hash for /usr`},
 	{name: "root and usr on verity", settings: onlyVerity, line: verifiedRoot,
 		says: []string{`root on /dev/vda4 with hash tree on /dev/vdb`, `the root is mounted read-only \(it is under dm-verity\)`, `/usr is verified`}},
+	{name: "a tree without salt, error correction and a damaged block", settings: onlyVerity, line: correctedUsr,
+		says: []string{`/usr on /dev/vdb with hash tree on /dev/vdc`, `/usr on /dev/vdb: .*; the kernel corrects it, or does not open it`,
+			`verity-fec: .*corrected`, `/usr is verified`}},
 	{name: "volatile root", line: func(t *testing.T, b *vmtest.Testbed) (string, []string) {
-		return value(t, b, "CMDLINE") + " systemd.volatile=overlay", nil
-	}, refused: `systemd.volatile=overlay asks for a root that forgets`},
+		return value(t, b, "CMDLINE") + " systemd.volatile=maybe", nil
+	}, refused: `systemd.volatile=maybe asks for a root that forgets`},
 	{name: "a copy of the disk", sealed: true, line: func(t *testing.T, b *vmtest.Testbed) (string, []string) {
 		return value(t, b, "CMDLINE"), []string{testbedDisk(t, b)}
 	}, refused: `2 partitions are PARTUUID=.*, and nothing tells which one is meant`},
@@ -155,6 +158,24 @@ func verifiedRoot(t *testing.T, b *vmtest.Testbed) (string, []string) {
 	hash := formatVerity(t, data, tree)
 	return "roothash=" + hash + " systemd.verity_root_data=PARTUUID=" + value(t, b, "ROOT_PARTUUID") + " systemd.verity_root_hash=/dev/vdb" +
 		" usrhash=" + value(t, b, "USRHASH"), []string{tree}
+}
+
+// correctedUsr has /usr, its tree and parity data on a disk each, and damages the first block of /usr.
+func correctedUsr(t *testing.T, b *vmtest.Testbed) (string, []string) {
+	t.Helper()
+	size, err := b.Offset("USR_SIZE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	data, tree, parity := filepath.Join(dir, "usr.raw"), filepath.Join(dir, "tree.raw"), filepath.Join(dir, "parity.raw")
+	copyPart(t, data, b, "USR", size)
+	hash := formatVerity(t, data, tree, "--salt=-", "--fec-device="+parity, "--fec-roots=4")
+	if err := vmtest.FlipBit(data, 1030, 3); err != nil {
+		t.Fatal(err)
+	}
+	return rootOf(t, b) + " usrhash=" + hash + " systemd.verity_usr_data=/dev/vdb systemd.verity_usr_hash=/dev/vdc" +
+		" systemd.verity_usr_options=fec-device=/dev/vdd,fec-roots=4", []string{data, tree, parity}
 }
 
 // copyPart makes a file of so many bytes that begins with a partition of the testbed's disk.
