@@ -13,6 +13,7 @@ import (
 	"github.com/preroot/preroot/internal/bootreport"
 	"github.com/preroot/preroot/internal/mountinfo"
 	"github.com/preroot/preroot/internal/observe"
+	"github.com/preroot/preroot/internal/plan"
 	"github.com/preroot/preroot/internal/rootdir"
 )
 
@@ -35,6 +36,7 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 	if err != nil {
 		return apply.Handover{}, err
 	}
+	b.chooseInit(root)
 	err = apply.CheckInit(root, b.plan.Init)
 	if err == nil {
 		b.spareRefreshes(root)
@@ -45,6 +47,18 @@ func (b *boot) switchRoot() (apply.Handover, error) {
 	}
 	b.stopLoading()
 	return apply.SwitchRoot(newRoot, []string{"/sys", "/proc"})
+}
+
+// chooseInit looks for the flag with which Flatcar's systems ask for another init.
+func (b *boot) chooseInit(root *rootdir.Root) {
+	flag, err := root.Resolve(plan.CgroupFlag)
+	if err != nil {
+		return
+	}
+	flag.Close()
+	if note := b.plan.ChooseInit(apply.CheckInit(root, plan.InitWrapper)); note != "" {
+		b.warn("%s", note)
+	}
 }
 
 // stopLoading ends the loading of modules, and notes what was loaded: nobody may open a file of the initramfs any more.
