@@ -25,5 +25,6 @@ func (b *boot) checkFirmware() error {
 	if err := b.plan.CheckFirmware(b.firmware); err != nil {
 		return err
 	}
-	return b.plan.CheckAutomaticRoot(b.firmware)
+	// A /usr that the image brings may have a second stage, which needs no root.
+	return b.asReason(stepSettings, b.plan.CheckAutomaticRoot(b.firmware))
 }
