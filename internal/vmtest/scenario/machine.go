@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,6 +21,9 @@ type Machine struct {
 	Initrd  string
 }
 
+// settingsOfTestbed is the testbed's own preroot.conf in the repository.
+const settingsOfTestbed = "scripts/testbed/preroot.conf"
+
 // Prepare packs an initramfs with the repository's bin/preroot and the
 // testbed's preroot.conf for the kernel of a suite into the folder dir. What
 // is missing is an error that says what makes it.
@@ -27,33 +31,48 @@ func Prepare(suite, dir string) (*Machine, error) { return PrepareWith(suite, di
 
 // PrepareWith does that with more settings behind those of the testbed, and further files in the image.
 func PrepareWith(suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
-	return prepareProgram("bin/preroot", suite, dir, settings, includes...)
+	return prepareTestbed(suite, dir, settings, Image{Includes: includes})
 }
 
 // PrepareSealed does that with the program that has no shell and guesses nothing.
 func PrepareSealed(suite, dir, settings string) (*Machine, error) {
-	return prepareProgram("bin/preroot-sealed", suite, dir, settings)
+	return prepareTestbed(suite, dir, settings, Image{Program: "bin/preroot-sealed"})
 }
 
-func prepareProgram(program, suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
+func prepareTestbed(suite, dir, settings string, image Image) (*Machine, error) {
 	repository, err := vmtest.FindRepository()
 	if err != nil {
 		return nil, err
 	}
-	program = filepath.Join(repository, program)
-	if _, err := os.Stat(program); err != nil {
-		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
+	conf, err := os.ReadFile(filepath.Join(repository, settingsOfTestbed))
+	if err != nil {
+		return nil, fmt.Errorf("prepare machine: %w", err)
 	}
-	return prepareFile(program, suite, dir, settings, includes...)
+	image.Settings = string(conf) + settings
+	return PrepareImage(suite, dir, image)
 }
 
 // prepareFile packs an initramfs with a program as /init.
 func prepareFile(program, suite, dir, settings string, includes ...initramfs.Include) (*Machine, error) {
+	return prepareTestbed(suite, dir, settings, Image{Program: program, Includes: includes})
+}
+
+// Image says what is in an initramfs.
+type Image struct {
+	// Program is /init: a path, which may be one below the repository; bin/preroot when empty. Settings is the whole of preroot.conf.
+	Program, Settings string
+	// Hardware and Includes are those of initramfs.Options.
+	Hardware string
+	Includes []initramfs.Include
+}
+
+// PrepareImage packs an initramfs for a kernel of the testbed into the folder dir.
+func PrepareImage(kernelName, dir string, image Image) (*Machine, error) {
 	testbed, err := vmtest.OpenTestbed()
 	if err != nil {
 		return nil, err
 	}
-	kernel, err := testbed.Kernel(suite)
+	kernel, err := testbed.Kernel(kernelName)
 	if err != nil {
 		return nil, err
 	}
@@ -61,18 +80,21 @@ func prepareFile(program, suite, dir, settings string, includes ...initramfs.Inc
 	if err != nil {
 		return nil, err
 	}
-	conf, err := os.ReadFile(filepath.Join(repository, "scripts/testbed/preroot.conf"))
-	if err != nil {
-		return nil, fmt.Errorf("prepare machine: %w", err)
+	program := cmp.Or(image.Program, "bin/preroot")
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(repository, program)
+	}
+	if _, err := os.Stat(program); err != nil {
+		return nil, fmt.Errorf("prepare machine: %w; make (or scripts/build) makes it", err)
 	}
 	confFile := filepath.Join(dir, "preroot.conf")
-	if err := os.WriteFile(confFile, append(conf, settings...), 0o644); err != nil {
+	if err := os.WriteFile(confFile, []byte(image.Settings), 0o644); err != nil {
 		return nil, fmt.Errorf("prepare machine: %w", err)
 	}
-	m := &Machine{Testbed: testbed, Kernel: kernel, Initrd: filepath.Join(dir, "initrd-"+suite)}
+	m := &Machine{Testbed: testbed, Kernel: kernel, Initrd: filepath.Join(dir, "initrd-"+kernelName)}
 	_, err = initramfs.Build(initramfs.Options{
 		KernelTree: kernel.Tree, Release: kernel.Release, Init: program, Output: m.Initrd,
-		Conf: confFile, Includes: includes,
+		Conf: confFile, Hardware: image.Hardware, Includes: image.Includes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare machine: %w", err)
@@ -87,8 +109,17 @@ type Start struct {
 	Disk string
 	Keep bool
 
+	// WriteLog is a file for a note of each write to it: see vmtest.Disk.
+	WriteLog string
+
+	// Bus is how it is attached; virtio when empty.
+	Bus vmtest.Bus
+
 	// MoreDisks are raw images beside it; the guest's writes to them are thrown away.
 	MoreDisks []string
+
+	// Plugs are disks that come while the machine runs.
+	Plugs []vmtest.Plug
 
 	// CommandLine is what the boot loader would pass; that of disk.env when
 	// empty. The console and panic=-1 come before it, Append after it.
@@ -121,14 +152,14 @@ func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
 	if s.Timeout == 0 {
 		s.Timeout = 900 * time.Second
 	}
-	disks := []vmtest.Disk{{Path: s.Disk, Snapshot: !s.Keep}}
+	disks := []vmtest.Disk{{Path: s.Disk, Bus: s.Bus, WriteLog: s.WriteLog, Snapshot: !s.Keep}}
 	for _, more := range s.MoreDisks {
 		disks = append(disks, vmtest.Disk{Path: more, Snapshot: true})
 	}
 	return vmtest.Boot(ctx, vmtest.Config{
 		Kernel: m.Kernel.Image, Initrd: m.Initrd,
-		Append:  joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
-		Disks:   disks,
+		Append: joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
+		Disks:  disks, Plugs: s.Plugs,
 		Timeout: s.Timeout, Log: s.Log, Reached: initReached, Dialog: s.Dialog, SecondConsole: s.SecondConsole,
 	})
 }
