@@ -19,14 +19,18 @@ import (
 // line each.
 func askShell(t *testing.T, m *Machine, disks []vmtest.Disk, script string) []string {
 	t.Helper()
-	line, err := m.Testbed.Value("CMDLINE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const say = "say() { echo said: $* >/dev/console; }; "
+	said, _ := askAt(t, m, value(t, m.Testbed, "CMDLINE"), "/usr/bin/bash", disks, script)
+	return said
+}
+
+// askAt does so with another command line and another shell, and returns the whole run as well. The script must have no double quotes.
+func askAt(t *testing.T, m *Machine, line, shell string, disks []vmtest.Disk, script string) ([]string, *vmtest.Run) {
+	t.Helper()
+	// The serial line is slower than the restart. preroot's own shell does without, and says little.
+	const say, last = "say() { echo said: $* >/dev/console; }; ", "; sleep 1 2>/dev/null"
 	run, err := vmtest.Boot(t.Context(), vmtest.Config{
 		Kernel: m.Kernel.Image, Initrd: m.Initrd, Disks: disks, Timeout: 200 * time.Second, Reached: initReached,
-		Append: joinWords("console=ttyS0 panic=-1", line, `init=/usr/bin/bash -- -c "`+say+script+`; echo b >/proc/sysrq-trigger"`),
+		Append: joinWords("console=ttyS0 panic=-1", line, `init=`+shell+` -- -c "`+say+script+last+`; echo b >/proc/sysrq-trigger"`),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +44,7 @@ func askShell(t *testing.T, m *Machine, disks []vmtest.Disk, script string) []st
 		}
 	}
 	t.Logf("the console:\n%s", run.Tail(60))
-	return said
+	return said, run
 }
 
 func wantSaid(t *testing.T, said, patterns []string) {

@@ -82,6 +82,12 @@ func stageDisk(t *testing.T, b *vmtest.Testbed, image string, disk gpt.GUID, roo
 			t.Fatal(err)
 		}
 	}
+	return verityDisk(t, b, tree, disk, root)
+}
+
+// verityDisk is a disk with a tree as verified /usr and a partition ROOT of the given content.
+func verityDisk(t *testing.T, b *vmtest.Testbed, tree string, disk gpt.GUID, root []byte) (path, hash string) {
+	t.Helper()
 	usr := filepath.Join(t.TempDir(), "usr.erofs")
 	tool(t, b, "usr/bin/mkfs.erofs", "--quiet", usr, tree)
 	content, err := os.ReadFile(usr)
