@@ -37,7 +37,8 @@ func ParseTestName(text string) (TestName, error) {
 }
 
 // tables are the functions with independent cases, which can be run alone. Of others all is run.
-var tables = map[string]bool{"TestRefusals": true, "TestArrivals": true, "TestSignedUsr": true, "TestScenarios": true, "TestSecondStage": true, "TestCommandLines": true}
+var tables = map[string]bool{"TestRefusals": true, "TestArrivals": true, "TestSignedUsr": true, "TestScenarios": true, "TestSecondStage": true, "TestCommandLines": true,
+	"TestHardware": true, "TestSettingsOfVerifiedUsr": true, "TestVolatile": true, "TestFailure": true}
 
 // Pattern is for -run of go test: it chooses at least this test.
 func (n TestName) Pattern() string {
