@@ -32,8 +32,8 @@ func TestMountSecondStage(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	w.write("init", "changed\n")
-	if _, err := os.Stat(secondStageWork); !os.IsNotExist(err) {
-		t.Errorf("%s is still there (%v)", secondStageWork, err)
+	if _, err := os.Stat(memoryWork); !os.IsNotExist(err) {
+		t.Errorf("%s is still there (%v)", memoryWork, err)
 	}
 	// /usr comes along as the same mount.
 	if err := unix.Mount("tmpfs", usr, "tmpfs", unix.MS_RDONLY, ""); err != nil {
