@@ -67,11 +67,11 @@ func (s *shell) execute(ctx context.Context, arguments []string) error {
 	if found, err := s.runOwn(ctx, hc, arguments); found {
 		return err
 	}
-	if run := commands[name]; run != nil {
-		return status(run(call{ctx, hc.Dir, arguments, hc.Stdout, hc.Stderr, s.applets}))
-	}
 	if slices.Contains(s.applets, name) {
 		return s.start(ctx, hc, self, arguments)
+	}
+	if run := commands[name]; run != nil {
+		return status(run(call{ctx, hc.Dir, arguments, hc.Stdout, hc.Stderr, s.applets}))
 	}
 	program, err := interp.LookPathDir(hc.Dir, hc.Env, name)
 	if err != nil {

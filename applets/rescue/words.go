@@ -56,6 +56,9 @@ func (s *shell) intercept(_ context.Context, arguments []string) ([]string, erro
 	switch arguments[0] {
 	case "help":
 		return append([]string{ownHelp}, arguments[1:]...), nil
+	case "kill":
+		// The library has the word and not the command.
+		return append([]string{self}, arguments...), nil
 	case "resume":
 		words, err := joinWords(arguments[1:])
 		if err == nil && s.boot.resumable {

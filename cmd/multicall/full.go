@@ -8,6 +8,7 @@ import (
 
 	"github.com/preroot/preroot/applets/boot"
 	"github.com/preroot/preroot/applets/rescue"
+	"github.com/preroot/preroot/applets/rescue/toolbox"
 )
 
 // program is the profile with a shell.
@@ -23,5 +24,10 @@ var program = boot.Program{
 }
 
 func init() {
-	applets["sh"] = rescue.Main(slices.Sorted(maps.Keys(applets)))
+	names := slices.Concat(slices.Sorted(maps.Keys(applets)), []string{"sh"}, toolbox.Names())
+	slices.Sort(names)
+	applets["sh"] = rescue.Main(names)
+	for _, name := range toolbox.Names() {
+		applets[name] = toolbox.Main(names)
+	}
 }

@@ -32,6 +32,20 @@ var (
 		"encoding/xml", "crypto/x509/...", "crypto/tls", "log/...", "plugin", "testing/...", "syscall/...", "reflect", "expvar", "go/..."}
 )
 
+// allowing is ofTheBinary without some of it; of net it can be net/netip, which opens no connection.
+func allowing(names ...string) []string {
+	var left []string
+	for _, name := range ofTheBinary {
+		switch {
+		case name == "net/..." && slices.Contains(names, "net/netip"):
+			left = append(left, "net", "net/http/...", "net/mail", "net/rpc/...", "net/smtp", "net/textproto", "net/url")
+		case !slices.Contains(names, name):
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
 // layers, from the ground up.
 var layers = []layer{
 	{
@@ -92,10 +106,24 @@ var layers = []layer{
 		// The shell, in the profile full only: it alone starts programs, and uses the libraries for that.
 		name:     "rescue",
 		packages: []string{"applets/rescue"},
-		imports:  []string{"formats", "kernel, reading", "records", "apply"},
+		imports:  []string{"formats", "kernel, reading", "records", "apply", "toolbox"},
 		modules: []string{unixCalls, "golang.org/x/crypto/argon2", "golang.org/x/term", "mvdan.cc/sh/v3/expand", "mvdan.cc/sh/v3/interp",
 			"mvdan.cc/sh/v3/syntax"},
 		forbidden: slices.DeleteFunc(slices.Clone(ofTheBinary), func(name string) bool { return name == "os/exec" }),
+	},
+	{
+		// Its commands do what a person asks for, and nothing by themselves.
+		name:      "toolbox",
+		packages:  []string{"applets/rescue/toolbox"},
+		imports:   []string{"formats", "kernel, reading", "kernel, changing", "network", "records", "observe", "apply"},
+		modules:   []string{unixCalls, "golang.org/x/term"},
+		forbidden: allowing("os/exec", "regexp/...", "net/netip"),
+	},
+	{
+		name:      "network",
+		packages:  []string{"internal/netlink"},
+		modules:   []string{unixCalls},
+		forbidden: allowing("net/netip"),
 	},
 	{
 		name:      "applets",
@@ -247,6 +275,12 @@ func TestRulesCatch(t *testing.T) {
 		{"applets/rescue", "mvdan.cc/sh/v3/interp", true},
 		{"applets/rescue", "net", false},
 		{"applets/rescue", "internal/plan", false},
+		{"applets/rescue", "applets/rescue/toolbox", true},
+		{"applets/rescue/toolbox", "net/http", false},
+		{"applets/rescue/toolbox", "mvdan.cc/sh/v3/interp", false},
+		{"applets/boot", "applets/rescue/toolbox", false},
+		{"internal/netlink", "net", false},
+		{"internal/netlink", "internal/mountapi", false},
 		{"applets/boot", "internal/devmapper/devmappertest", false},
 		{"cmd/multicall", "internal/plan", false},
 		{"cmd/multicall", "initramfs", false},

@@ -99,6 +99,19 @@ var packages = []struct {
 		},
 	},
 	{
+		path:    "internal/netlink",
+		modules: []string{},
+	},
+	{
+		path:    "applets/rescue/toolbox",
+		modules: []string{"loop", "ext4", "erofs"},
+		programs: []string{
+			"/usr/sbin/losetup", "/usr/sbin/mkfs.ext4",
+			// The judges.
+			"/usr/sbin/blkid", "/usr/bin/lsblk", "/usr/bin/findmnt", "/usr/bin/dmesg", "/usr/bin/lsmod",
+		},
+	},
+	{
 		path:    "internal/etcrules",
 		modules: []string{"overlay"},
 	},
