@@ -25,11 +25,15 @@ const (
 var tasks = []task{
 	{"see what failed", []string{"why, report, report --json"}},
 	{"look at the disk", []string{"ls /sys/class/block /dev /sysroot; verity dump HASH"}},
-	{"repair verity", []string{"verity verify DATA HASH ROOTHASH", "verity verify --fec-device=FEC --repair DATA HASH ROOTHASH"}},
-	{"a bad extension", []string{"report says which and why; move it out of /sysroot/var/lib", "or wherever it lies, then resume"}},
+	{"repair verity", []string{"verity verify --fec-device=FEC --repair DATA HASH ROOTHASH"}},
+	{"a bad extension", []string{"report says which and why: move it away, then resume"}},
 	{"boot on", []string{"resume                  again from the step that failed", "resume root=/dev/vda4   with words that count more",
 		"exit                    goes on at a breakpoint, else ends", "reboot, poweroff, halt"}},
+	{title: "files"}, {title: "network"}, {title: "system"},
 }
+
+// toolGroup returns the title of the task that a command is for; empty if it is for none.
+var toolGroup = func(string) string { return "" }
 
 // help tells what there is on one screen of 80 columns and 25 lines, or more of one command.
 func (s *shell) help(c ownCall) error {
@@ -41,15 +45,29 @@ func (s *shell) help(c ownCall) error {
 		return c.fail(2, "usage: %s", ownWords["help"].usage)
 	}
 	out := c.Stdout
-	fmt.Fprintln(out, "A POSIX shell with bash's words, in preroot's initramfs. Tab completes, the")
-	fmt.Fprintln(out, "cursor keys edit and recall, Ctrl-C ends what runs. No job control: no Ctrl-Z.")
-	for _, t := range tasks {
-		printTask(out, t.title, t.lines)
+	fmt.Fprintln(out, "A POSIX shell with bash's words. Tab completes, cursor keys edit and recall,")
+	fmt.Fprintln(out, "Ctrl-C ends what runs; no job control. \"help NAME\" tells more of a command.")
+	groups := map[string][]string{}
+	for _, name := range s.toolNames() {
+		group := toolGroup(name)
+		if !slices.ContainsFunc(tasks, func(t task) bool { return t.title == group }) {
+			group = ""
+		}
+		groups[group] = append(groups[group], name)
 	}
-	printTask(out, "all commands", bootlog.WrapLines(strings.Join(s.toolNames(), " "), helpColumns-helpIndent))
-	printTask(out, "the language", []string{"cd, echo, read, test, export, if, for, while, case ..."})
-	fmt.Fprintln(out, "\"help NAME\" tells more of a command.")
+	for _, t := range tasks {
+		printTask(out, t.title, append(slices.Clone(t.lines), wrapNames(groups[t.title])...))
+	}
+	printTask(out, "also", wrapNames(groups[""]))
 	return nil
+}
+
+// wrapNames lists names beside a title.
+func wrapNames(names []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	return bootlog.WrapLines(strings.Join(names, " "), helpColumns-helpIndent)
 }
 
 func printTask(out io.Writer, title string, lines []string) {

@@ -75,7 +75,7 @@ func TestHelpListsWhatThereIs(t *testing.T) {
 	if code := s.runText("help", "sh"); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"cat", "help", "ls", "poweroff", "reboot", "report", "verity", "No job control", "why", "resume", "boot on", "see what failed", "look at the disk", "repair verity"} {
+	for _, want := range []string{"cat", "help", "ls", "poweroff", "reboot", "report", "verity", "no job control", "why", "resume", "boot on", "see what failed", "look at the disk", "repair verity"} {
 		if !strings.Contains(output(), want) {
 			t.Errorf("no %s in\n%s", want, output())
 		}

@@ -84,6 +84,15 @@ func TestHelpIsOneScreenAndTrue(t *testing.T) {
 	if rows := strings.Count(output(), "\n"); rows > 24 {
 		t.Errorf("%d rows:\n%s", rows, output())
 	}
+	// Commands stand beside what they are for.
+	group := toolGroup
+	defer func() { toolGroup = group }()
+	toolGroup = func(name string) string { return map[string]string{"cat": "files", "ls": "nowhere"}[name] }
+	t2, sorted := newTestShell(t)
+	t2.runText("help", "sh")
+	if text := sorted(); !strings.Contains(text, "files               cat\n") || strings.Count(text, " cat") != 1 || !strings.Contains(text, " ls ") {
+		t.Errorf("%s", text)
+	}
 	names := s.commandNames()
 	for _, task := range tasks {
 		for _, line := range task.lines {
