@@ -27,6 +27,10 @@ func init() {
 	for _, name := range toolbox.Names() {
 		commands[name] = runTool
 	}
+	toolGroup = func(name string) string {
+		tool, _ := toolbox.Lookup(name)
+		return tool.Group
+	}
 }
 
 // runTool runs a command of the toolbox.

@@ -135,7 +135,7 @@ var layers = []layer{
 	{
 		name:      "bin/preroot",
 		packages:  []string{"cmd/multicall"},
-		imports:   []string{"applets", "rescue"},
+		imports:   []string{"applets", "rescue", "toolbox"},
 		forbidden: ofTheBinary,
 	},
 	{
