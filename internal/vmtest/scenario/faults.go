@@ -11,12 +11,6 @@ import (
 	"github.com/preroot/preroot/internal/vmtest"
 )
 
-// The words for the program in front of /init (internal/vmtest/faultinit).
-const (
-	faultWord = "PREROOT_FAULT="
-	watchWord = "PREROOT_WATCH="
-)
-
 // PrepareFaulty packs an initramfs in which faultinit stands in front of bin/preroot, the program as it is shipped.
 func PrepareFaulty(suite, dir, settings string) (*Machine, error) {
 	repository, err := vmtest.FindRepository()

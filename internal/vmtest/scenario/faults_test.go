@@ -15,6 +15,12 @@ import (
 	"github.com/preroot/preroot/internal/vmtest"
 )
 
+// The words for the program in front of /init (internal/vmtest/faultinit).
+const (
+	faultWord = "PREROOT_FAULT="
+	watchWord = "PREROOT_WATCH="
+)
+
 const (
 	// faultSettings bound a boot that hangs, for kernels that a busy host emulates.
 	faultSettings = "[Failure]\nTimeoutSec=40\n"
