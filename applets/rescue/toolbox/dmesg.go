@@ -205,8 +205,15 @@ func (c *call) readLog(file int, set options, wanted func(record) bool) error {
 		if !wanted(r) {
 			continue
 		}
+		prefix := r.prefix(set, started)
 		for line := range strings.SplitSeq(r.text, "\n") {
-			fmt.Fprintln(c.out, r.prefix(set, started)+bootlog.Printable(line))
+			parts := strings.Split(line, "\t")
+			for i := range parts {
+				parts[i] = bootlog.Printable(parts[i])
+			}
+			fmt.Fprintln(c.out, prefix+strings.Join(parts, "\t"))
+			// The lines of one record stand below each other.
+			prefix = strings.Repeat(" ", len(prefix))
 		}
 	}
 	return nil
