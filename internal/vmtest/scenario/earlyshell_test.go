@@ -17,12 +17,11 @@ func TestEarlyShell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const prompt = "preroot:/# "
 	var dialog []vmtest.Exchange
 	for range 4 {
 		dialog = append(dialog,
-			vmtest.Exchange{Wait: prompt, Send: "test -b /dev/mapper/usr; echo open $?; test -d /sysroot/etc; echo mounted $?\r"},
-			vmtest.Exchange{Wait: prompt, Send: "exit\r"})
+			vmtest.Exchange{Wait: rescuePrompt, Send: "test -b /dev/mapper/usr; echo open $?; test -d /sysroot/etc; echo mounted $?\r"},
+			vmtest.Exchange{Wait: rescuePrompt, Send: "exit\r"})
 	}
 	run, err := m.Boot(t.Context(), Start{Append: "rd.earlyshell panic=0 " + stopAtInit, Dialog: dialog, Timeout: 300 * time.Second})
 	if err != nil {
