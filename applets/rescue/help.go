@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/preroot/preroot/applets/rescue/toolbox"
 	"github.com/preroot/preroot/internal/bootlog"
 )
 
@@ -33,7 +34,10 @@ var tasks = []task{
 }
 
 // toolGroup returns the title of the task that a command is for; empty if it is for none.
-var toolGroup = func(string) string { return "" }
+var toolGroup = func(name string) string {
+	tool, _ := toolbox.Lookup(name)
+	return tool.Group
+}
 
 // help tells what there is on one screen of 80 columns and 25 lines, or more of one command.
 func (s *shell) help(c ownCall) error {
@@ -98,7 +102,7 @@ func (s *shell) helpWith(c ownCall, name string) error {
 	case isShellWord(name):
 		fmt.Fprintf(c.Stdout, "%s is a word of the shell's language (POSIX, with bash's additions).\n", name)
 		return nil
-	case commands[name] != nil:
+	case slices.Contains(toolbox.Names(), name):
 		fmt.Fprintf(c.Stdout, "%s is a command of the shell.\n", name)
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/preroot/preroot/applets/rescue/toolbox"
 	"github.com/preroot/preroot/internal/bootlog"
 )
 
@@ -60,7 +61,7 @@ func newShell(applets []string, files streams, name string, parameters []string)
 	return s, err
 }
 
-// execute runs what is no builtin of the language: a command of commands, an applet, or a program.
+// execute runs what is no builtin of the language: a command of the toolbox, an applet, or a program.
 func (s *shell) execute(ctx context.Context, arguments []string) error {
 	hc := interp.HandlerCtx(ctx)
 	name := arguments[0]
@@ -70,8 +71,8 @@ func (s *shell) execute(ctx context.Context, arguments []string) error {
 	if slices.Contains(s.applets, name) {
 		return s.start(ctx, hc, self, arguments)
 	}
-	if run := commands[name]; run != nil {
-		return status(run(call{ctx, hc.Dir, arguments, hc.Stdout, hc.Stderr, s.applets}))
+	if tool, found := toolbox.Lookup(name); found {
+		return status(runTool(tool, call{ctx, hc.Dir, arguments, hc.Stdout, hc.Stderr, s.applets}))
 	}
 	program, err := interp.LookPathDir(hc.Dir, hc.Env, name)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/preroot/preroot/applets/rescue/toolbox"
 	"github.com/preroot/preroot/internal/bootlog"
 )
 
@@ -136,10 +137,7 @@ func joinWords(arguments []string) (string, error) {
 
 // commandNames are all that a command may begin with, but for programs in PATH.
 func (s *shell) commandNames() []string {
-	names := slices.Clone(s.applets)
-	for name := range commands {
-		names = append(names, name)
-	}
+	names := slices.Concat(s.applets, toolbox.Names())
 	for name := range ownWords {
 		names = append(names, name)
 	}

@@ -15,19 +15,26 @@ import (
 var program = boot.Program{
 	Profile: "full",
 	Shell: func(o boot.Offer) (boot.Outcome, error) {
-		end, err := rescue.Offer{
-			PassphraseHash: o.PassphraseHash, AnswerTime: o.AnswerTime, Greeting: o.Greeting, Why: o.Why,
-			NotResumable: o.NotResumable, Terminal: o.Terminal, Stop: o.Stop,
-		}.Open()
+		end, err := rescue.Offer(o).Open()
 		return boot.Outcome(end), err
 	},
 }
 
-func init() {
-	names := slices.Concat(slices.Sorted(maps.Keys(applets)), []string{"sh"}, toolbox.Names())
-	slices.Sort(names)
-	applets["sh"] = rescue.Main(names)
-	for _, name := range toolbox.Names() {
-		applets[name] = toolbox.Main(names)
+// shellApplet returns the shell, or a command that it has besides the applets of every profile; nil for other names.
+func shellApplet(name string) func(arguments []string) int {
+	if name == "sh" {
+		return rescue.Main(allNames())
 	}
+	if _, found := toolbox.Lookup(name); found {
+		return toolbox.Main(allNames())
+	}
+	return nil
+}
+
+// allNames are those that this program can be called by, sorted.
+func allNames() []string {
+	names := append(slices.Collect(maps.Keys(applets)), "sh")
+	names = append(names, toolbox.Names()...)
+	slices.Sort(names)
+	return names
 }

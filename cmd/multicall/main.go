@@ -16,7 +16,7 @@ import (
 	"github.com/preroot/preroot/applets/verity"
 )
 
-// applets maps every name a link may have to what it runs. arguments[0] is the
+// applets maps the names that a link may have in every profile to what they run. arguments[0] is the
 // name.
 var applets = map[string]func(arguments []string) int{
 	"confext":         merge.Main,
@@ -48,7 +48,7 @@ func run(pid int, arguments []string) int {
 	if len(arguments) == 0 {
 		arguments = []string{"preroot"}
 	}
-	if applet := applets[path.Base(arguments[0])]; applet != nil {
+	if applet := findApplet(path.Base(arguments[0])); applet != nil {
 		return applet(arguments)
 	}
 	if pid == 1 {
@@ -59,7 +59,7 @@ func run(pid int, arguments []string) int {
 		return 0
 	}
 	if len(arguments) > 1 {
-		if applet := applets[arguments[1]]; applet != nil {
+		if applet := findApplet(arguments[1]); applet != nil {
 			return applet(arguments[1:])
 		}
 		fmt.Fprintf(os.Stderr, "preroot: unknown applet %q\n", arguments[1])
@@ -67,4 +67,12 @@ func run(pid int, arguments []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "preroot:", usage)
 	return 1
+}
+
+// findApplet returns what a name runs, nil if it runs nothing.
+func findApplet(name string) func(arguments []string) int {
+	if applet := applets[name]; applet != nil {
+		return applet
+	}
+	return shellApplet(name)
 }

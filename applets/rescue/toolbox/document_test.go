@@ -19,7 +19,7 @@ func TestDocumentListsEveryCommand(t *testing.T) {
 		}
 	}
 	var want []string
-	for _, e := range table {
+	for _, e := range table() {
 		want = append(want, e.usage)
 	}
 	if strings.Join(listed, "\n") != strings.Join(want, "\n") {

@@ -1,10 +1,8 @@
 package toolbox
 
-// table has all commands. It is filled here and not at its declaration, since commands look it up.
-var table []entry
-
-func init() {
-	table = []entry{
+// table lists all commands. It is made when somebody asks: most starts of the program are for something else.
+func table() []entry {
+	return []entry{
 		{"dmesg", SeeWhatFailed, "dmesg [-cCdkrTtuwWx] [-l LEVEL[+],...] [-f FACILITY,...] [-n LEVEL]", 1, dmesg},
 		{"egrep", SeeWhatFailed, "egrep [OPTION]... EXPRESSION [FILE]...", 2, grep},
 		{"fgrep", SeeWhatFailed, "fgrep [OPTION]... TEXT [FILE]...", 2, grep},

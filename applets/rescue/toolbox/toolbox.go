@@ -60,7 +60,7 @@ type Call struct {
 // Names returns the names of all commands, sorted.
 func Names() []string {
 	var names []string
-	for _, e := range table {
+	for _, e := range table() {
 		names = append(names, e.name)
 	}
 	slices.Sort(names)
@@ -69,11 +69,12 @@ func Names() []string {
 
 // Lookup returns a command by its name.
 func Lookup(name string) (Command, bool) {
-	i := slices.IndexFunc(table, func(e entry) bool { return e.name == name })
+	all := table()
+	i := slices.IndexFunc(all, func(e entry) bool { return e.name == name })
 	if i < 0 {
 		return Command{}, false
 	}
-	e := table[i]
+	e := all[i]
 	return Command{Name: e.name, Group: e.group, Usage: e.usage, Run: e.call}, true
 }
 
