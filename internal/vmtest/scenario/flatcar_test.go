@@ -171,22 +171,10 @@ func (f *flatcar) addJudge(t *testing.T) {
 	f.editRoot(t, "mkdir /opt", "write "+filepath.Join(dir, "judge")+" /opt/judge", "write "+image+" /opt/user.raw")
 }
 
-// editRoot changes the root file system of the disk, which is not in use, with debugfs of the tools tree.
+// editRoot changes the root file system of the disk, which is not in use.
 func (f *flatcar) editRoot(t *testing.T, commands ...string) {
 	t.Helper()
-	tools, err := f.Testbed.File("tools-forky", "scripts/testbed/make-tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := filepath.Join(t.TempDir(), "commands")
-	if err := os.WriteFile(list, []byte(strings.Join(commands, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	output, err := exec.Command(filepath.Join(tools, "lib64/ld-linux-x86-64.so.2"), "--library-path", filepath.Join(tools, "usr/lib/x86_64-linux-gnu"),
-		filepath.Join(tools, "usr/sbin/debugfs"), "-w", "-f", list, f.disk+"?offset="+f.values["ROOT_OFFSET"]).CombinedOutput()
-	if err != nil {
-		t.Fatalf("debugfs: %v\n%s", err, output)
-	}
+	editFiles(t, f.Testbed, f.disk+"?offset="+f.values["ROOT_OFFSET"], commands...)
 }
 
 // Words for boots with the judge: as init, or as a unit.

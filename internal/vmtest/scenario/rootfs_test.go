@@ -4,9 +4,7 @@ package scenario
 
 import (
 	"encoding/binary"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -100,23 +98,11 @@ func sparseFile(t *testing.T, name string, size int64) string {
 // readRoot takes the files of the testbed's root out of its disk.
 func readRoot(t *testing.T, b *vmtest.Testbed) string {
 	t.Helper()
-	tools, err := b.File("tools-forky", "scripts/testbed/make-tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	offset, err := b.Offset("ROOT_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
 	tree := filepath.Join(t.TempDir(), "root")
 	if err := os.Mkdir(tree, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command(filepath.Join(tools, "lib64/ld-linux-x86-64.so.2"), "--library-path", filepath.Join(tools, "usr/lib/x86_64-linux-gnu"),
-		filepath.Join(tools, "usr/sbin/debugfs"), "-R", "rdump / "+tree, fmt.Sprintf("%s?offset=%d", testbedDisk(t, b), offset)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("debugfs: %v\n%s", err, output)
-	}
+	output := runDebugfs(t, b, "-R", "rdump / "+tree, rootOn(t, b, testbedDisk(t, b)))
 	if _, err := os.Stat(filepath.Join(tree, "etc/testbed-upper")); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}

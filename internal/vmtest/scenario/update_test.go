@@ -5,7 +5,6 @@ package scenario
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,29 +79,6 @@ func unmask(t *testing.T, b *vmtest.Testbed, disk string) {
 	}
 	commands = append(commands, "mkdir /etc/udev", "mkdir /etc/udev/hwdb.d", "write "+own+" /etc/udev/hwdb.d/testbed.hwdb")
 	editRoot(t, b, disk, commands...)
-}
-
-// editRoot changes the root file system of a disk that is not in use, with debugfs of the tools tree.
-func editRoot(t *testing.T, b *vmtest.Testbed, disk string, commands ...string) {
-	t.Helper()
-	tools, err := b.File("tools-forky", "scripts/testbed/make-tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	offset, err := b.Offset("ROOT_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := filepath.Join(t.TempDir(), "commands")
-	if err := os.WriteFile(list, []byte(strings.Join(commands, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	output, err := exec.Command(filepath.Join(tools, "lib64/ld-linux-x86-64.so.2"), "--library-path", filepath.Join(tools, "usr/lib/x86_64-linux-gnu"),
-		filepath.Join(tools, "usr/sbin/debugfs"), "-w", "-f", list, fmt.Sprintf("%s?offset=%d", disk, offset)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("debugfs: %v\n%s", err, output)
-	}
-	t.Logf("%s", output)
 }
 
 // bootAndKeep boots a disk to its end. What the guest wrote stays.
