@@ -38,7 +38,7 @@ var apiMounts = []apiMount{
 // MountAPI mounts /proc, /sys, /dev and /run, where they are not yet.
 func MountAPI() error {
 	for _, m := range apiMounts {
-		if isMountPoint(m.target) {
+		if mountapi.IsMountPoint(m.target) {
 			continue
 		}
 		if err := mountapi.Attach(m.fsType, m.fsType, m.target, m.options, m.attributes); err != nil {
@@ -56,20 +56,10 @@ func HasEFI() bool {
 
 // MountEFIVariables mounts efivarfs with systemd's options, unless it is mounted.
 func MountEFIVariables() error {
-	if isMountPoint(efivar.Directory) {
+	if mountapi.IsMountPoint(efivar.Directory) {
 		return nil
 	}
 	return mountapi.Attach("efivarfs", "efivarfs", efivar.Directory, nil, mountapi.NoSUID|mountapi.NoDev|mountapi.NoExec)
-}
-
-// isMountPoint compares device numbers; no file system here is bound into
-// itself.
-func isMountPoint(path string) bool {
-	var here, above unix.Stat_t
-	if unix.Stat(path, &here) != nil || unix.Stat(path+"/..", &above) != nil {
-		return false
-	}
-	return here.Dev != above.Dev
 }
 
 // MountFileSystem mounts node, which holds fsType, at target, which is made when

@@ -74,8 +74,8 @@ func TestMountFileSystemMakesItsMountPoint(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if !isMountPoint(root+"/usr") || isMountPoint(root) || isMountPoint(root+"/nothing") {
-		t.Error("isMountPoint is wrong")
+	if !mountapi.IsMountPoint(root+"/usr") || mountapi.IsMountPoint(root) || mountapi.IsMountPoint(root+"/nothing") {
+		t.Error("IsMountPoint is wrong")
 	}
 	for _, broken := range []string{root + "/missing/usr", root + "/file"} {
 		if broken == root+"/file" {
@@ -123,7 +123,7 @@ func TestMoveMounts(t *testing.T) {
 	if after := ids(root + source); after != before {
 		t.Errorf("mount ids %v, were %v", after, before)
 	}
-	if isMountPoint(source) {
+	if mountapi.IsMountPoint(source) {
 		t.Error("still mounted at the source")
 	}
 }
@@ -141,7 +141,7 @@ func TestMoveMountsIsAllOrNothing(t *testing.T) {
 		// No mount: the kernel refuses to move it.
 		must(os.Mkdir("/c", 0o755))
 		say("%v", MoveMounts("/sysroot", []string{"/a", "/b", "/c"}))
-		say("%v %v %v", isMountPoint("/a"), isMountPoint("/b"), isMountPoint("/sysroot/a"))
+		say("%v %v %v", mountapi.IsMountPoint("/a"), mountapi.IsMountPoint("/b"), mountapi.IsMountPoint("/sysroot/a"))
 	}, "make mount point: /sysroot/b: not a directory", "move mount /c at /sysroot/c: invalid argument", "true true false")
 }
 
