@@ -122,6 +122,17 @@ var damages = []struct {
 	{"7 systemd is 262 or newer", "versions", "systemd 262", "systemd v", "systemd"},
 }
 
+func TestMachineIDOfAFirstBootIsSystemds(t *testing.T) {
+	shown := tableMount{root: "/machine-id", target: "/etc/machine-id", kind: "tmpfs", source: "tmpfs"}
+	if strange := strangeMounts([]tableMount{shown}); len(strange) > 0 {
+		t.Error(strange)
+	}
+	shown.root = "/other"
+	if strange := strangeMounts([]tableMount{shown}); len(strange) != 1 {
+		t.Error(strange)
+	}
+}
+
 func TestEveryPointFailsOnItsDamage(t *testing.T) {
 	sample := readSample(t)
 	covered := map[string]bool{}

@@ -58,7 +58,7 @@ func (r *Report) oneOverlay(section string, alone bool) (mount, error) {
 
 // tableMount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)), as far
 // as the checks need it.
-type tableMount struct{ target, kind, source string }
+type tableMount struct{ root, target, kind, source string }
 
 func (r *Report) mountTable(section string) ([]tableMount, error) {
 	lines, err := r.Lines(section)
@@ -72,7 +72,7 @@ func (r *Report) mountTable(section string) ([]tableMount, error) {
 		if !found || len(left) < 6 || len(right) < 2 {
 			return nil, fmt.Errorf("%s: %q is no line of mountinfo", section, line)
 		}
-		table = append(table, tableMount{target: left[4], kind: right[0], source: right[1]})
+		table = append(table, tableMount{root: left[3], target: left[4], kind: right[0], source: right[1]})
 	}
 	if len(table) == 0 {
 		return nil, fmt.Errorf("%s is empty", section)
@@ -96,6 +96,12 @@ var (
 	usualFolders = []string{"/sys/", "/run/credentials/"}
 )
 
+// transientID is the mount by which systemd shows a new machine id from /run during a first boot, until it writes it to the disk
+// (machine-id(5), "First Boot Semantics").
+func transientID(source string) tableMount {
+	return tableMount{root: "/machine-id", target: "/etc/machine-id", kind: "tmpfs", source: source}
+}
+
 // strangeMounts lists what a mount table has that no systemd would have made:
 // helper mounts of an initramfs, its root, or a second mount on a place.
 func strangeMounts(table []tableMount) []string {
@@ -107,6 +113,7 @@ func strangeMounts(table []tableMount) []string {
 		for _, folder := range usualFolders {
 			usual = usual || strings.HasPrefix(m.target, folder)
 		}
+		usual = usual || m == transientID(m.source)
 		if !usual || m.kind == "rootfs" || m.kind == "ramfs" {
 			strange = append(strange, fmt.Sprintf("%s (%s, %s)", m.target, m.kind, m.source))
 		}

@@ -57,7 +57,7 @@ func TestRootFileSystems(t *testing.T) {
 			t.Fatal(err)
 		}
 		said, run := askAt(t, small, rootOf(t, m.Testbed)+" mount.usr=LABEL=broot mount.usrflags=ro,subvol=usrvol", "/usr/bin/sh",
-			[]vmtest.Disk{usr, {Path: disk}}, "say $(cat /usr/marker); grep() { while read -r l; do case $l in *' /usr '*) say $l;; esac; done </proc/mounts; }; grep")
+			[]vmtest.Disk{usr, {Path: disk}}, "say $(cat /usr/marker); grep() { while read -r l; do case $l in *' /usr btrfs '*) say $l;; esac; done </proc/mounts; }; grep")
 		wantSaid(t, said, []string{"small", "/dev/vdb /usr btrfs ro,.*rescue=nologreplay.*subvol=/usrvol.*"})
 		if text := `/usr on /dev/vdb \(btrfs\) is not verified`; !regexp.MustCompile(text).MatchString(run.Console) {
 			t.Errorf("%q is not on the console", text)
