@@ -114,8 +114,8 @@ func (f *files) openAndRead(t *testing.T, data string, options ...string) {
 	if _, err := device.ReadAt(make([]byte, blockSize), (bad+1)*blockSize); err != nil {
 		t.Fatalf("a good block cannot be read: %v", err)
 	}
-	// Through the kernel's log, which is on the console when the call returns: what a terminal still holds is lost with the machine.
-	if err := os.WriteFile("/dev/kmsg", []byte("<1>opened, and a good block was read\n"), 0); err != nil {
+	// Through the kernel's log, loud enough for any console, and there when the call returns: what a terminal still holds is lost with the machine.
+	if err := os.WriteFile("/dev/kmsg", []byte("<0>opened, and a good block was read\n"), 0); err != nil {
 		t.Fatal(err)
 	}
 	// The kernel reads ahead, which is how the block above may have met the bad one.
