@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -18,16 +17,18 @@ import (
 
 // avoidWorkDirectory gives an overlay another work directory than the live one of its hierarchy: the kernel
 // wants one each, and both exist for a moment. The file "work_dir" tells systemd which one it is.
-func avoidWorkDirectory(o plan.Overlay, now []*extension.Merged) plan.Overlay {
+func avoidWorkDirectory(o plan.Overlay, now []*extension.Merged) (plan.Overlay, error) {
 	for _, merged := range now {
 		if merged.Path == o.Hierarchy && o.Work != "" && merged.WorkDirectory != "" {
 			var random [8]byte
-			_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+			if _, err := unix.Getrandom(random[:], 0); err != nil { // all of so few, or an error: getrandom(2)
+				return o, fmt.Errorf("name a work directory for %s: read random bytes: %w", o.Hierarchy, err)
+			}
 			suffix := fmt.Sprintf("-%x", random)
 			o.Work, o.WorkInside = o.Work+suffix, o.WorkInside+suffix
 		}
 	}
-	return o
+	return o, nil
 }
 
 // exchange makes staged overlays visible in the place of what is merged. If something fails before the first old overlay goes, all

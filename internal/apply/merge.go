@@ -55,8 +55,12 @@ func (w *Workspace) stageAll(m *plan.Merge, now []*extension.Merged) ([]staged, 
 	}
 	var all []staged
 	for _, o := range m.Overlays {
-		s := staged{Overlay: avoidWorkDirectory(o, now)}
-		err := w.space.Do(func() (err error) {
+		o, err := avoidWorkDirectory(o, now)
+		if err != nil {
+			return all, err
+		}
+		s := staged{Overlay: o}
+		err = w.space.Do(func() (err error) {
 			s.mount, err = w.stage(m, s.Overlay)
 			return err
 		})

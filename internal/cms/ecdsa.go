@@ -196,12 +196,16 @@ func (c *curve) times(a, b *big.Int) *big.Int {
 
 // invert returns 1/a modulo a prime, which is a to the power of the prime minus 2; a is not 0.
 func invert(a, prime *big.Int) *big.Int {
-	exponent := new(big.Int).Sub(prime, big.NewInt(2))
+	return raise(a, new(big.Int).Sub(prime, big.NewInt(2)), prime)
+}
+
+// raise returns a to the power of exponent modulo modulus.
+func raise(a, exponent, modulus *big.Int) *big.Int {
 	power := big.NewInt(1)
 	for i := exponent.BitLen() - 1; i >= 0; i-- {
-		power.Mul(power, power).Mod(power, prime)
+		power.Mul(power, power).Mod(power, modulus)
 		if exponent.Bit(i) == 1 {
-			power.Mul(power, a).Mod(power, prime)
+			power.Mul(power, a).Mod(power, modulus)
 		}
 	}
 	return power

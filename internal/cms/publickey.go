@@ -2,7 +2,6 @@ package cms
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ const (
 // publicKey is a key of one of two kinds; the other is nil. It is no interface: math/big behind
 // one keeps 15 KB of methods in the program that nobody calls.
 type publicKey struct {
-	rsa   *rsa.PublicKey
+	rsa   *rsaKey
 	ecdsa *ecdsaKey
 }
 
@@ -27,7 +26,7 @@ type publicKey struct {
 func (k publicKey) verifies(a signatureAlgorithm, hash crypto.Hash, digest, signature []byte) bool {
 	switch {
 	case a.scheme == schemeRSA && k.rsa != nil:
-		return rsa.VerifyPKCS1v15(k.rsa, hash, digest, signature) == nil
+		return k.rsa.verify(hash, digest, signature)
 	case a.scheme == schemeECDSA && k.ecdsa != nil:
 		return k.ecdsa.verify(digest, signature)
 	}
@@ -67,7 +66,7 @@ func readPublicKey(body *elements) (publicKey, error) {
 }
 
 // parseRSA reads an RSAPublicKey (RFC 8017, A.1.1).
-func parseRSA(der []byte) (*rsa.PublicKey, error) {
+func parseRSA(der []byte) (*rsaKey, error) {
 	numbers, err := only(der, tagSequence)
 	if err != nil {
 		return nil, err
@@ -102,5 +101,5 @@ func parseRSA(der []byte) (*rsa.PublicKey, error) {
 	case e < 3 || e%2 == 0 || n.Bit(0) == 0:
 		return nil, errors.New("the RSA key has an even modulus or an exponent that is even or 1")
 	}
-	return &rsa.PublicKey{N: n, E: int(e)}, nil
+	return &rsaKey{n: n, e: e}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"slices"
@@ -46,8 +45,14 @@ func ReadDirectories(root *rootdir.Root, directories []string) ([]Certificate, [
 			r.note(directory, err)
 		}
 	}
+	// maps.Keys would keep all methods of the certificates' numbers in the program: its type parameters count as values of an interface.
+	var names []string
+	for name := range r.certificates {
+		names = append(names, name)
+	}
+	slices.Sort(names)
 	var certificates []Certificate
-	for _, name := range slices.Sorted(maps.Keys(r.certificates)) {
+	for _, name := range names {
 		if c := r.certificates[name]; c != nil {
 			certificates = append(certificates, *c)
 		}
