@@ -3,7 +3,6 @@
 package etcrules
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"github.com/preroot/preroot/internal/bootreport"
 	"github.com/preroot/preroot/internal/etcrules"
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/jsontext"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/plan"
@@ -218,10 +218,7 @@ func (s *session) print(done *etcrules.Plan, unmerged bool) error {
 		record.Actions = append(record.Actions, bootreport.RuleAction{Rule: a.Rule, Do: string(a.Do), Path: a.Path, Why: a.Why, Error: a.Error})
 	}
 	if s.json {
-		text, err := json.MarshalIndent(record, "", "  ")
-		if err == nil {
-			_, err = fmt.Fprintf(s.stdout, "%s\n", text)
-		}
+		_, err := fmt.Fprintf(s.stdout, "%s\n", jsontext.Encode("  ", record.Fields))
 		return err
 	}
 	if unmerged {

@@ -36,11 +36,7 @@ func Install(root *rootdir.Root, unit *Unit, program string, stamp *Stamp) (err 
 	if err := copyProgram(root, program, path.Join(at, ProgramName(stamp.Class))); err != nil {
 		return err
 	}
-	text, err := stamp.encode()
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(path.Join(at, stampName), text, 0o644); err != nil {
+	if err := os.WriteFile(path.Join(at, stampName), stamp.encode(), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(dropIn, []byte(unit.dropIn(stamp.Class)), 0o644)

@@ -1,27 +1,27 @@
 package bootrefresh
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"strings"
 
+	"github.com/preroot/preroot/internal/jsontext"
 	"github.com/preroot/preroot/internal/osrelease"
 )
 
 // Stamp says what the boot merged, and in which state it left everything.
 type Stamp struct {
-	Version int             `json:"version"`
-	Class   osrelease.Class `json:"class"`
+	Version int
+	Class   osrelease.Class
 	// BootID is the kernel's, which is another one after each start of the kernel.
-	BootID string `json:"bootId"`
+	BootID string
 	// Program is the path of systemd's own program.
-	Program string `json:"program"`
+	Program string
 	// Names are those of the merged extensions.
-	Names []string `json:"names"`
-	State State    `json:"state"`
+	Names []string
+	State State
 }
 
 const stampVersion = 1
@@ -29,12 +29,15 @@ const stampVersion = 1
 // maxStamp bounds what is read: 500 extensions take some 150 KiB.
 const maxStamp = 8 << 20
 
-func (s *Stamp) encode() ([]byte, error) {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode stamp: %w", err)
-	}
-	return append(text, '\n'), nil
+func (s *Stamp) encode() []byte { return append(jsontext.Encode("", s.fields), '\n') }
+
+func (s *Stamp) fields(f *jsontext.Fields) {
+	f.Count("version", &s.Version)
+	f.String("class", (*string)(&s.Class))
+	f.String("bootId", &s.BootID)
+	f.String("program", &s.Program)
+	f.Strings("names", &s.Names)
+	f.Inner("state", s.State.fields)
 }
 
 // ParseStamp reads a stamp for a class.
@@ -43,7 +46,7 @@ func ParseStamp(text []byte, class osrelease.Class) (*Stamp, error) {
 		return nil, errors.New("read stamp: it is too large")
 	}
 	var s Stamp
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err := jsontext.Decode(text, s.fields); err != nil {
 		return nil, fmt.Errorf("read stamp: %w", err)
 	}
 	switch {

@@ -7,6 +7,7 @@ import (
 	"path"
 
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/jsontext"
 	"github.com/preroot/preroot/internal/osrelease"
 	"github.com/preroot/preroot/internal/rootdir"
 )
@@ -14,35 +15,59 @@ import (
 // State is all that a merge of one class depends on, as far as it can be told without opening an image, and what is mounted.
 // Two of them are equal only if nobody has merged, unmerged, added, removed or replaced anything in between.
 type State struct {
-	Hierarchies []Hierarchy `json:"hierarchies"`
-	Images      []Image     `json:"images"`
+	Hierarchies []Hierarchy
+	Images      []Image
 	// Mutable is the mode in its canonical spelling.
-	Mutable     string `json:"mutable"`
-	ImagePolicy string `json:"imagePolicy,omitempty"`
+	Mutable     string
+	ImagePolicy string
 	// Release is what extensions are matched against.
-	Release string `json:"release"`
+	Release string
 }
 
 // Hierarchy is what is mounted at a hierarchy, and where its writes go.
 type Hierarchy struct {
-	Path string `json:"path"`
+	Path string
 	// MountID is the unique id of the mount that can be seen there; 0 if the hierarchy does not exist.
-	MountID uint64 `json:"mountId"`
+	MountID uint64
 	// Merged says that this mount is a merge of the class.
-	Merged bool `json:"merged"`
+	Merged bool
 	// MutablePath is the mutable directory with links resolved, "" without one; MutableIdentity says which one it is.
-	MutablePath     string `json:"mutablePath,omitempty"`
-	MutableIdentity string `json:"mutableIdentity,omitempty"`
+	MutablePath     string
+	MutableIdentity string
 }
 
 // Image is an extension, merged or not.
 type Image struct {
-	Name     string         `json:"name"`
-	Path     string         `json:"path"`
-	Type     extension.Type `json:"type"`
-	Identity string         `json:"identity"`
+	Name     string
+	Path     string
+	Type     extension.Type
+	Identity string
 	// Sidecar is what lies beside it.
-	Sidecar string `json:"sidecar,omitempty"`
+	Sidecar string
+}
+
+func (s *State) fields(f *jsontext.Fields) {
+	jsontext.List(f, "hierarchies", &s.Hierarchies, (*Hierarchy).fields)
+	jsontext.List(f, "images", &s.Images, (*Image).fields)
+	f.String("mutable", &s.Mutable)
+	f.OptionalString("imagePolicy", &s.ImagePolicy)
+	f.String("release", &s.Release)
+}
+
+func (h *Hierarchy) fields(f *jsontext.Fields) {
+	f.String("path", &h.Path)
+	f.Uint("mountId", &h.MountID)
+	f.Bool("merged", &h.Merged)
+	f.OptionalString("mutablePath", &h.MutablePath)
+	f.OptionalString("mutableIdentity", &h.MutableIdentity)
+}
+
+func (i *Image) fields(f *jsontext.Fields) {
+	f.String("name", &i.Name)
+	f.String("path", &i.Path)
+	f.String("type", (*string)(&i.Type))
+	f.String("identity", &i.Identity)
+	f.OptionalString("sidecar", &i.Sidecar)
 }
 
 // ReadState looks at a class below root. Settings are those that a merge would have. release, if it is not empty,

@@ -6,13 +6,14 @@
 package bootreport
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/jsontext"
 )
 
 // Path is where the real root finds the report.
@@ -273,10 +274,7 @@ func processorTime() (user, kernel time.Duration) {
 
 // Write writes the report as JSON, replacing the file as a whole.
 func (r *Report) Write(file string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode report: %w", err)
-	}
+	text := jsontext.Encode("  ", r.fields)
 	if err := os.MkdirAll(path.Dir(file), 0o755); err != nil {
 		return err
 	}
@@ -290,7 +288,7 @@ func (r *Report) Write(file string) error {
 // Read reads a report.
 func Read(text []byte) (*Report, error) {
 	var r Report
-	if err := json.Unmarshal(text, &r); err != nil {
+	if err := jsontext.Decode(text, r.fields); err != nil {
 		return nil, fmt.Errorf("read report: %w", err)
 	}
 	if r.Version != layoutVersion {

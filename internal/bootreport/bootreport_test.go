@@ -117,14 +117,16 @@ func TestAFreshReportHasEmptyListsAndNoNulls(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                  "unexpected end",
-		"null":                              "version 0",
+		"":                                  "ends too early",
+		"null":                              "not an object",
 		"{}":                                "version 0",
 		`{"version":2}`:                     "version 2",
 		`{"version":-1}`:                    "version -1",
-		`{"version":1} x`:                   "after top-level value",
-		`{"version":"1"}`:                   "version",
-		`[]`:                                "array",
+		`{"version":1} x`:                   "text goes on behind",
+		`{"version":"1"}`:                   "member version is not a whole number",
+		`{"version":1,"steps":[1]}`:         "member steps is not an array of objects",
+		`{"version":1,"warnings":[1]}`:      "member warnings is not an array of strings",
+		`[]`:                                "not an object",
 		`{"version":1,"mountIds":{"a":-1}}`: "mountIds",
 		`{"version":1,"startedMs":1e999}`:   "startedMs",
 	} {

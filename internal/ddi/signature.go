@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/preroot/preroot/internal/jsontext"
 )
 
 const (
@@ -80,40 +81,27 @@ func ParseSignaturePartition(content []byte) (*SignaturePartition, error) {
 	return s, nil
 }
 
-// readMembers returns the members of one JSON object that are strings. It is stricter than
-// json.Unmarshal into a struct, which takes members in any case of letters and the last one of
-// several: two readers could then see two root hashes.
+// readMembers returns the members of one JSON object that are strings. A name that is there twice is an error: two readers could
+// see two root hashes.
 func readMembers(text []byte) (map[string]string, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+	value, err := jsontext.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	object, ok := value.(jsontext.Object)
+	if !ok {
 		return nil, errors.New("not a JSON object")
 	}
 	members := map[string]string{}
 	seen := map[string]bool{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return nil, errors.New("bad JSON")
+	for _, member := range object {
+		if seen[member.Name] {
+			return nil, fmt.Errorf("%.40q twice", member.Name)
 		}
-		if seen[name] {
-			return nil, fmt.Errorf("%.40q twice", name)
+		seen[member.Name] = true
+		if text, ok := member.Value.(string); ok {
+			members[member.Name] = text
 		}
-		seen[name] = true
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			return nil, errors.New("bad JSON")
-		}
-		var value string
-		if json.Unmarshal(raw, &value) == nil {
-			members[name] = value
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, errors.New("bad JSON")
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("text behind the JSON object")
 	}
 	return members, nil
 }

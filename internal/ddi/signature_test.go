@@ -46,12 +46,12 @@ func TestParseSignaturePartitionRefuses(t *testing.T) {
 		"NUL in front":             {"\x00{" + good + "}", "text goes on behind a NUL byte"},
 		"NUL inside":               {"{" + good + "}\x00 ", "text goes on behind a NUL byte"},
 		"array":                    {"[" + `"rootHash"` + "]", "not a JSON object"},
-		"text":                     {"junk", "not a JSON object"},
-		"not ended":                {"{" + good, "bad JSON"},
-		"comma":                    {"{" + good + ",}", "bad JSON"},
-		"no comma":                 {`{"a":1 "b":2}`, "bad JSON"},
-		"two objects":              {"{" + good + "}{}", "text behind the JSON object"},
-		"junk behind":              {"{" + good + "} x", "text behind the JSON object"},
+		"text":                     {"junk", "where a value belongs"},
+		"not ended":                {"{" + good, "ends too early"},
+		"comma":                    {"{" + good + ",}", "where a name belongs"},
+		"no comma":                 {`{"a":1 "b":2}`, `where "," belongs`},
+		"two objects":              {"{" + good + "}{}", "text goes on behind the value"},
+		"junk behind":              {"{" + good + "} x", "text goes on behind the value"},
 		"no root hash":             {`{"signature":"REVS"}`, "rootHash has 0 bytes"},
 		"root hash number":         {`{"rootHash":1,"signature":"REVS"}`, "rootHash has 0 bytes"},
 		"other case":               {`{"roothash":"` + hash1 + `","signature":"REVS"}`, "rootHash has 0 bytes"},
@@ -64,7 +64,7 @@ func TestParseSignaturePartitionRefuses(t *testing.T) {
 		"not base64":               {`{"rootHash":"` + hash1 + `","signature":"*"}`, "signature is not base64"},
 		"root hash twice":          {"{" + good + `,"rootHash":"00"}`, `"rootHash" twice`},
 		"twice, written otherwise": {"{" + good + `,"root\u0048ash":"00"}`, `"rootHash" twice`},
-		"nested without end":       {`{"a":` + strings.Repeat("[", 100000), "bad JSON"},
+		"nested without end":       {`{"a":` + strings.Repeat("[", 100000), "more than 64 levels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := ParseSignaturePartition([]byte(test.text))

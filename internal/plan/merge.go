@@ -202,11 +202,7 @@ func PlanMerge(in MergeInput) (*Merge, error) {
 			m.Overlays = append(m.Overlays, *overlay)
 		}
 	}
-	origin, err := encodeOrigin(in.Settings.Mutable, mutable, in.MountOptions, accepted)
-	if err != nil {
-		return nil, err
-	}
-	m.Origin = origin
+	m.Origin = encodeOrigin(in.Settings.Mutable, mutable, in.MountOptions, accepted)
 	return m, nil
 }
 

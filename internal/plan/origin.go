@@ -2,11 +2,10 @@ package plan
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
+
+	"github.com/preroot/preroot/internal/jsontext"
 )
 
 // encodeOrigin writes the object that systemd 262 writes to the file "origin" and
@@ -25,41 +24,38 @@ import (
 //		}
 //	}
 //
-// It is written by hand: encoding/json takes as long for it as the kernel for the merge.
-func encodeOrigin(mode string, mutable map[string]string, mountOptions string, accepted map[string]Candidate) ([]byte, error) {
-	w := jsonWriter{text: make([]byte, 0, 256+320*len(accepted))}
-	w.open("")
-	w.open("mutable")
+// encoding/json takes as long for it as the kernel for the merge.
+func encodeOrigin(mode string, mutable map[string]string, mountOptions string, accepted map[string]Candidate) []byte {
+	w := originWriter{jsontext.Writer{Text: make([]byte, 0, 256+320*len(accepted)), Indent: "\t"}}
+	w.Open('{')
+	w.object("mutable")
 	w.string("mode", mode)
 	if len(mutable) > 0 {
-		w.open("mutableDirs")
+		w.object("mutableDirs")
 		for _, hierarchy := range slices.Sorted(maps.Keys(mutable)) {
 			w.string(hierarchy, mutable[hierarchy])
 		}
-		w.close()
+		w.Close('}')
 	}
-	w.close()
+	w.Close('}')
 	if mountOptions != "" {
 		w.string("mountOptions", mountOptions)
 	}
 	if len(accepted) > 0 {
-		w.open("extensions")
+		w.object("extensions")
 		for _, name := range slices.Sorted(maps.Keys(accepted)) {
 			c := accepted[name]
-			w.open(name)
+			w.object(name)
 			w.identity(&c)
-			w.close()
+			w.Close('}')
 		}
-		w.close()
+		w.Close('}')
 	}
-	w.close()
-	if w.err != nil {
-		return nil, fmt.Errorf("encode origin: %w", w.err)
-	}
-	return append(w.text, '\n'), nil
+	w.Close('}')
+	return append(w.Text, '\n')
 }
 
-func (w *jsonWriter) identity(c *Candidate) {
+func (w *originWriter) identity(c *Candidate) {
 	w.string("path", c.Path)
 	if hash := c.RootHash(); len(hash) > 0 {
 		w.string("verityHash", hex.EncodeToString(hash))
@@ -68,11 +64,11 @@ func (w *jsonWriter) identity(c *Candidate) {
 	w.number("onMountId", c.MountID)
 	switch {
 	case c.Handle != nil:
-		w.open("fileHandle")
-		w.name("type")
-		w.text = strconv.AppendInt(w.text, int64(c.HandleType), 10)
+		w.object("fileHandle")
+		w.Name("type")
+		w.Int(int64(c.HandleType))
 		w.string("handle", c.HandleText())
-		w.close()
+		w.Close('}')
 	case c.Inode != 0:
 		w.number("inode", c.Inode)
 	}
@@ -80,75 +76,21 @@ func (w *jsonWriter) identity(c *Candidate) {
 	w.number("mtime", c.ModifiedUSec)
 }
 
-// jsonWriter writes objects, a member a line.
-type jsonWriter struct {
-	text  []byte
-	depth int
-	// empty says that the innermost object has no member yet.
-	empty bool
-	err   error
+// originWriter writes objects, a member a line.
+type originWriter struct{ jsontext.Writer }
+
+// object begins a member that is an object.
+func (w *originWriter) object(name string) {
+	w.Name(name)
+	w.Open('{')
 }
 
-// open begins an object, which is a member but for the outermost.
-func (w *jsonWriter) open(name string) {
-	if w.depth > 0 {
-		w.name(name)
-	}
-	w.text = append(w.text, '{')
-	w.depth++
-	w.empty = true
+func (w *originWriter) string(name, value string) {
+	w.Name(name)
+	w.String(value)
 }
 
-func (w *jsonWriter) close() {
-	w.depth--
-	if !w.empty {
-		w.line()
-	}
-	w.text = append(w.text, '}')
-	w.empty = false
-}
-
-func (w *jsonWriter) line() {
-	w.text = append(w.text, '\n')
-	for range w.depth {
-		w.text = append(w.text, '\t')
-	}
-}
-
-// name begins a member.
-func (w *jsonWriter) name(name string) {
-	if !w.empty {
-		w.text = append(w.text, ',')
-	}
-	w.empty = false
-	w.line()
-	w.quote(name)
-	w.text = append(w.text, ": "...)
-}
-
-func (w *jsonWriter) string(name, value string) {
-	w.name(name)
-	w.quote(value)
-}
-
-func (w *jsonWriter) number(name string, value uint64) {
-	w.name(name)
-	w.text = strconv.AppendUint(w.text, value, 10)
-}
-
-// quote leaves what is not plain to the library.
-func (w *jsonWriter) quote(text string) {
-	for _, c := range []byte(text) {
-		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, err := json.Marshal(text)
-			if err != nil {
-				w.err = err
-			}
-			w.text = append(w.text, quoted...)
-			return
-		}
-	}
-	w.text = append(w.text, '"')
-	w.text = append(w.text, text...)
-	w.text = append(w.text, '"')
+func (w *originWriter) number(name string, value uint64) {
+	w.Name(name)
+	w.Uint(value)
 }

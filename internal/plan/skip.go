@@ -2,12 +2,12 @@ package plan
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/preroot/preroot/internal/extension"
+	"github.com/preroot/preroot/internal/jsontext"
 	"github.com/preroot/preroot/internal/mountapi"
 )
 
@@ -69,83 +69,81 @@ func (o *Overlay) flagDifference(now *extension.Merged) string {
 	return ""
 }
 
-// maxDepth bounds the nesting of an "origin", which has three levels.
-const maxDepth = 16
-
 // SameOrigin compares two texts of "origin" as JSON values: objects as sets of members, numbers by value.
 func SameOrigin(a, b []byte) (bool, error) {
-	if bytes.Equal(a, b) && json.Valid(a) {
+	left, err := decodeOrigin(a)
+	if err != nil {
+		return false, err
+	}
+	if bytes.Equal(a, b) {
 		return true, nil
 	}
-	left, err := decodeJSON(a)
+	right, err := decodeOrigin(b)
 	if err != nil {
 		return false, err
 	}
-	right, err := decodeJSON(b)
-	if err != nil {
-		return false, err
-	}
-	return sameValue(left, right, 0), nil
+	return sameValue(left, right), nil
 }
 
-func decodeJSON(text []byte) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
+func decodeOrigin(text []byte) (any, error) {
+	value, err := jsontext.Parse(text)
+	if err != nil {
 		return nil, fmt.Errorf("decode origin: %w", err)
-	}
-	if decoder.More() {
-		return nil, errors.New("decode origin: text behind the object")
 	}
 	return value, nil
 }
 
-func sameValue(a, b any, depth int) bool {
-	if depth > maxDepth {
-		return false
-	}
+func sameValue(a, b any) bool {
 	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for name, value := range a {
-			other, there := b[name]
-			if !there || !sameValue(value, other, depth+1) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		b, ok := b.([]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for i := range a {
-			if !sameValue(a[i], b[i], depth+1) {
-				return false
-			}
-		}
-		return true
-	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && sameNumber(a, b)
+	case jsontext.Object:
+		b, ok := b.(jsontext.Object)
+		return ok && sameMembers(membersOf(a), membersOf(b))
+	case jsontext.Array:
+		b, ok := b.(jsontext.Array)
+		return ok && slices.EqualFunc(a, b, sameValue)
+	case jsontext.Number:
+		b, ok := b.(jsontext.Number)
+		return ok && sameNumber(string(a), string(b))
+	}
+	switch b.(type) {
+	case jsontext.Object, jsontext.Array: // they cannot be compared with ==
+		return false
 	}
 	return a == b
 }
 
-func sameNumber(a, b json.Number) bool {
+// membersOf takes the last of members with one name.
+func membersOf(o jsontext.Object) map[string]any {
+	members := map[string]any{}
+	for _, member := range o {
+		members[member.Name] = member.Value
+	}
+	return members
+}
+
+func sameMembers(a, b map[string]any) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, value := range a {
+		other, there := b[name]
+		if !there || !sameValue(value, other) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameNumber(a, b string) bool {
 	if a == b {
 		return true
 	}
-	left, err1 := strconv.ParseUint(string(a), 10, 64)
-	right, err2 := strconv.ParseUint(string(b), 10, 64)
+	left, err1 := strconv.ParseUint(a, 10, 64)
+	right, err2 := strconv.ParseUint(b, 10, 64)
 	if err1 == nil && err2 == nil {
 		return left == right
 	}
-	x, err1 := a.Float64()
-	y, err2 := b.Float64()
+	x, err1 := strconv.ParseFloat(a, 64)
+	y, err2 := strconv.ParseFloat(b, 64)
 	return err1 == nil && err2 == nil && x == y
 }
