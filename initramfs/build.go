@@ -64,7 +64,7 @@ func Build(o Options) (*Result, error) {
 // layOut collects all that goes into the image, and notes in the result what that is.
 func layOut(o Options, k *kernel, chosen *selection, result *Result) (image *layout, err error) {
 	image = newLayout()
-	if err := addBase(image); err != nil {
+	if err := addBase(image, !o.NoApplets); err != nil {
 		return nil, err
 	}
 	if err := addModules(image, k, chosen, o, result); err != nil {
@@ -131,8 +131,8 @@ func builtInNote(names []string) string {
 	return " (built in: " + strings.Join(names, " ") + ")"
 }
 
-// addBase puts in the directories, device nodes and applet links.
-func addBase(l *layout) error {
+// addBase puts in the directories, device nodes and, if the program has applets, the links by their names.
+func addBase(l *layout, applets bool) error {
 	for _, name := range directories {
 		if err := l.addDirectory(name, 0o755); err != nil {
 			return err
@@ -142,6 +142,9 @@ func addBase(l *layout) error {
 		if err := l.add(cpio.CharDev(n.path, n.permissions, n.major, n.minor)); err != nil {
 			return err
 		}
+	}
+	if !applets {
+		return nil
 	}
 	for _, applet := range AppletLinks {
 		if err := l.addSymlink(path.Join(appletsPath, applet), "/"+initPath); err != nil {

@@ -9,7 +9,8 @@ var DefaultModules = []string{
 	"loop", "dm_mod", "dm_verity",
 }
 
-// AppletLinks are the names by which the applets of /init can be called. Each
+// AppletLinks are the names by which the applets of /init can be called in the
+// profile full; sealed has none. Each
 // becomes a symbolic link in /bin; only applets that exist may be listed.
 var AppletLinks = []string{
 	"confext",

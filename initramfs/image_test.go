@@ -129,6 +129,26 @@ func TestImageHoldsExactlyThis(t *testing.T) {
 	}
 }
 
+// TestAProgramWithoutAppletsHasNoLinks: they would lead to nothing.
+func TestAProgramWithoutAppletsHasNoLinks(t *testing.T) {
+	for _, none := range []bool{false, true} {
+		o := testOptions(t)
+		o.NoApplets = none
+		if _, err := Build(o); err != nil {
+			t.Fatal(err)
+		}
+		links := 0
+		for _, r := range readImage(t, o.Output, CompressionZstd) {
+			if r.Mode&^0o7777 == 0o120000 {
+				links++
+			}
+		}
+		if want := map[bool]int{false: len(AppletLinks), true: 0}[none]; links != want {
+			t.Errorf("without applets %v: %d links, want %d", none, links, want)
+		}
+	}
+}
+
 func TestModulesAreUnpackedWithTheirSignatures(t *testing.T) {
 	o := testOptions(t)
 	result, err := Build(o)

@@ -43,6 +43,10 @@ type Options struct {
 	// in the image.
 	Init string
 
+	// NoApplets says that the program has no applets (profile sealed): the image
+	// has no links by their names, which would lead nowhere.
+	NoApplets bool
+
 	// Output is the file to write. It is replaced as a whole or not at all.
 	Output string
 

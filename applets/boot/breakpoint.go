@@ -56,6 +56,9 @@ var breakSteps = map[plan.Breakpoint]string{
 
 // breakBefore stops in front of a step if the command line asks for it, until somebody leaves the shell.
 func (b *boot) breakBefore(step string) error {
+	if !hasShell {
+		return nil
+	}
 	i := slices.IndexFunc(b.breakpoints, func(point plan.Breakpoint) bool { return breakSteps[point] == step })
 	if i < 0 {
 		return nil

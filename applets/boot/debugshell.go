@@ -16,7 +16,7 @@ const (
 // startDebugShell opens a shell beside the boot, on the terminal that the kernel command line names, for as long as the initramfs
 // lasts. Without one nothing happens.
 func (b *boot) startDebugShell() {
-	if b.debugTerminal == "" || b.program.Shell == nil || b.endDebugShell != nil {
+	if !hasShell || b.debugTerminal == "" || b.program.Shell == nil || b.endDebugShell != nil {
 		return
 	}
 	stop, ended := make(chan struct{}), make(chan struct{})

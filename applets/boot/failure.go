@@ -79,7 +79,7 @@ func (b *boot) stop(reason error, notResumable string) {
 	// What has hung may hold what is needed to tell: the machine restarts all the same.
 	shown := within(b.showTime, "the message", func() error { return b.show(reason) })
 	b.complain(shown)
-	offered := b.failure.Action != plan.ActionReboot
+	offered := hasShell && b.failure.Action != plan.ActionReboot
 	switch {
 	case errors.Is(shown, errLate):
 		offered = false

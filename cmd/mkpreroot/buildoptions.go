@@ -58,7 +58,7 @@ var buildOptions = []buildOption{
 	{name: "arch", key: "Arch", value: "ARCH", text: func(s *buildSettings) *string { return &s.Arch },
 		help: "amd64 or arm64 (default: this machine's)"},
 	{name: "profile", key: "Profile", value: "NAME", text: func(s *buildSettings) *string { return &s.profile },
-		help: "full (default): with a shell, which preroot.conf must\nallow; sealed: no shell is in it"},
+		help: "full (default): with a shell, which preroot.conf must\nallow; sealed: no shell and\nno commands are in it"},
 	{name: "init", key: "Init", value: "BIN", path: true, text: func(s *buildSettings) *string { return &s.Init },
 		help: "program for /init (default: that of the profile and of\nARCH, beside mkpreroot)"},
 	{name: "conf", key: "Conf", value: "FILE", path: true, text: func(s *buildSettings) *string { return &s.Conf },
@@ -164,6 +164,7 @@ func (s *buildSettings) finish() error {
 	if !known {
 		return usageError{fmt.Sprintf("build: unknown profile %q (known: full, sealed)", s.profile)}
 	}
+	s.NoApplets = s.profile == "sealed"
 	var err error
 	if s.Init == "" {
 		if s.Init, err = programFor(program, s.Arch); err != nil {

@@ -52,6 +52,17 @@ func TestListAndWhy(t *testing.T) {
 	}
 }
 
+// TestTheProfileSealedHasNoLinks: no program in it answers to the names of applets.
+func TestTheProfileSealedHasNoLinks(t *testing.T) {
+	folder, arguments := makeTree(t)
+	for profile, want := range map[string]bool{"full": true, "sealed": false} {
+		build(t, append(arguments, "--profile", profile)...)
+		if code, stdout, stderr := call(t, "list", filepath.Join(folder, "image")); code != 0 || strings.Contains(stdout, " -> /init\n") != want {
+			t.Errorf("%s: %d, %q, %s", profile, code, stderr, stdout)
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	folder, arguments := makeTree(t)
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")

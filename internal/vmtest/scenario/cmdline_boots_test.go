@@ -54,7 +54,7 @@ var lineBoots = []lineBoot{
 	{name: "usr without verity that must be verified", settings: onlyVerity, line: func(t *testing.T, b *vmtest.Testbed) (string, []string) {
 		return rootOf(t, b) + " mount.usr=" + usrOf(t, b), nil
 	}, refused: `preroot.conf says UsrPolicy=verity, and the kernel command line has no root hash for /usr`},
-	{name: "root and usr on verity", settings: onlyVerity, line: verifiedRoot,
+	{name: "root and usr on verity", settings: onlyVerity, sealed: true, line: verifiedRoot,
 		says: []string{`root on /dev/vda4 with hash tree on /dev/vdb`, `the root is mounted read-only \(it is under dm-verity\)`, `/usr is verified`}},
 	{name: "a tree without salt, error correction and a damaged block", settings: onlyVerity, line: correctedUsr,
 		says: []string{`/usr on /dev/vdb with hash tree on /dev/vdc`, `/usr on /dev/vdb: .*; the kernel corrects it, or does not open it`,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/preroot/preroot/initramfs"
@@ -94,7 +95,7 @@ func PrepareImage(kernelName, dir string, image Image) (*Machine, error) {
 	m := &Machine{Testbed: testbed, Kernel: kernel, Initrd: filepath.Join(dir, "initrd-"+kernelName)}
 	_, err = initramfs.Build(initramfs.Options{
 		KernelTree: kernel.Tree, Release: kernel.Release, Init: program, Output: m.Initrd,
-		Conf: confFile, Hardware: image.Hardware, Includes: image.Includes,
+		NoApplets: strings.HasSuffix(program, "-sealed"), Conf: confFile, Hardware: image.Hardware, Includes: image.Includes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare machine: %w", err)
