@@ -186,7 +186,11 @@ func TestDirectoriesAndLinks(t *testing.T) {
 		{line: "ln f h"}, {line: "ls", out: "a\nf\nh\nl\np\n"}, {line: "mktemp x", code: 1, err: "at least three X"},
 		{line: "touch -d 2020-01-02 f"}, {line: "touch -c gone"}, {line: "touch -d nonsense f", code: 1, err: "is no time"}, {line: "find . -newer f -name gone"},
 		{line: "touch -r f new"}, {line: "touch -t 202001020304.05 f"}, {line: "touch", code: 1, err: "usage"},
+		{line: "touch -d @1700000000 s"}, {line: "touch -d @17x s", code: 1, err: "is no time"}, {line: "touch -d @ s", code: 1, err: "is no time"},
 	})
+	if info, err := os.Stat(filepath.Join(dir, "s")); err != nil || info.ModTime().Unix() != 1700000000 {
+		t.Error(info.ModTime(), err)
+	}
 	if info, err := os.Stat(filepath.Join(dir, "p")); err != nil || info.Mode().Perm() != 0o700 {
 		t.Error(info.Mode(), err)
 	}

@@ -3,6 +3,8 @@ package toolbox
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -82,9 +84,10 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	if text == "now" {
 		return now, nil
 	}
-	var seconds int64
-	if n, err := fmt.Sscanf(text, "@%d", &seconds); n == 1 && err == nil {
-		return time.Unix(seconds, 0), nil
+	if number, ok := strings.CutPrefix(text, "@"); ok {
+		if seconds, err := strconv.ParseInt(number, 10, 64); err == nil {
+			return time.Unix(seconds, 0), nil
+		}
 	}
 	for _, form := range timeForms {
 		if at, err := time.ParseInLocation(form, text, time.Local); err == nil {
