@@ -84,6 +84,7 @@ func runSession(applets []string) int {
 		}
 		typed()
 	}
+	s.setUpNetwork()
 	fmt.Printf("\"help\" tells what can be done here, \"why\" what happened, \"resume\" goes on, \"exit\" leaves.\n")
 	if _, lost := s.interact(s.newTerminal(), typed); lost {
 		return exitLost

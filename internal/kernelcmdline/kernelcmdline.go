@@ -2,7 +2,7 @@
 //
 // Words are split as the kernel does it for its own parameters: only the double quote
 // quotes, and only around a whole word or a whole value. (systemd also knows the single quote
-// and quotes inside a value; a word for both must not use these.) The package gives no
+// and quotes inside a value; a word for both must not use these.) The package gives hardly any
 // meaning to words, knows no "rd." precedence, and does not read boot loader
 // configuration that the kernel appended under another name.
 package kernelcmdline
@@ -91,6 +91,17 @@ func (c CommandLine) InitrdValue(key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Blacklist returns the modules that must not be loaded for devices, with '_' for '-' (modprobe(8), dracut.cmdline(7)).
+func (c CommandLine) Blacklist() []string {
+	var names []string
+	for _, word := range c.words {
+		if equalKeys(word.Key, "modprobe.blacklist") || equalKeys(word.Key, "rd.driver.blacklist") {
+			names = append(names, strings.Split(strings.ReplaceAll(word.Value, "-", "_"), ",")...)
+		}
+	}
+	return names
 }
 
 // Has reports whether the key occurs at all, with or without a value.

@@ -125,7 +125,7 @@ func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error)
 		b.Fallback = nil
 	}
 	b.NoResume = words.Has("noresume")
-	b.planBlacklist(words)
+	b.Blacklist = words.Blacklist()
 	b.planTimeout(words)
 	for _, class := range classes {
 		key := "systemd." + string(class)

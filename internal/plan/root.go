@@ -108,6 +108,7 @@ var keywords = map[string]string{
 	"dissect":       "a disk image to be taken apart",
 	"dissect-force": "a disk image to be taken apart",
 	"gpt-auto":      "what the partition table says",
+	"/dev/nfs":      "a file system of the network",
 }
 
 // parseDevice reads the device that a word names. For a keyword that is not one the refusal says what it means.

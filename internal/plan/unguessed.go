@@ -30,6 +30,8 @@ var harmlessRD = []string{
 	"rd.break", "rd.systemd.break", "rd.earlyshell",
 	// See PlanDebugShell.
 	"rd.systemd.debug_shell", "rd.systemd.default_debug_tty",
+	// The network, which only a shell has: no root of preroot's needs it.
+	"rd.route", "rd.peerdns", "rd.net.",
 }
 
 // switchableRD are words for what preroot has not; they are harmless if they say that it is not wanted.
@@ -119,16 +121,4 @@ func (b *Boot) CheckHibernation(devices []observe.Partition) error {
 		}
 	}
 	return nil
-}
-
-// planBlacklist reads the modules that must not be loaded for devices (modprobe(8), dracut.cmdline(7)).
-func (b *Boot) planBlacklist(words kernelcmdline.CommandLine) {
-	for _, word := range words.Words() {
-		key := strings.ReplaceAll(word.Key, "-", "_")
-		if key == "modprobe.blacklist" || key == "rd.driver.blacklist" {
-			for name := range strings.SplitSeq(word.Value, ",") {
-				b.Blacklist = append(b.Blacklist, strings.ReplaceAll(name, "-", "_"))
-			}
-		}
-	}
 }

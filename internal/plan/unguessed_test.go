@@ -65,6 +65,20 @@ func TestPlanBootBlacklist(t *testing.T) {
 	}
 }
 
+// Words about the network are for a shell; what they would be needed for is refused.
+func TestPlanBootNetwork(t *testing.T) {
+	b := planLine(t, wholeLine+" ip=10.0.2.15::10.0.2.2:24::eth0:none ip=dhcp nameserver=10.0.2.3 rd.route=10.9.0.0/16:10.0.2.2 rd.peerdns=0 rd.net.timeout.carrier=9 rd.neednet=0")
+	if len(b.Warnings) != 0 || b.Root.Device.Value != testRoot {
+		t.Errorf("%q, %+v", b.Warnings, b.Root)
+	}
+	for _, line := range []string{wholeLine + " rd.neednet=1", wholeLine + " netroot=dhcp", wholeLine + " nfsroot=10.0.2.2:/x",
+		"root=/dev/nfs ip=dhcp usrhash=" + testHash, "root=nfs:10.0.2.2:/x ip=dhcp usrhash=" + testHash, "root=dhcp usrhash=" + testHash} {
+		if err := refuseLine(line); err == nil {
+			t.Errorf("%s is not refused", line)
+		}
+	}
+}
+
 func TestPlanBootFlatcarsTimeout(t *testing.T) {
 	if b := planLine(t, wholeLine+" rd.earlytimeout=7"); b.Timeout.Seconds() != 7 {
 		t.Errorf("%v", b.Timeout)

@@ -13,7 +13,8 @@ import (
 	"github.com/preroot/preroot/internal/netlink"
 )
 
-// ip shows and changes network devices (link), addresses and routes, each by any beginning of its word, as in "ip a".
+// ip shows and changes network devices (link), addresses and routes, each by any beginning of its word, as in "ip a", and does what
+// the kernel command line says of them (cmdline).
 func ip(c *call) error {
 	words := c.Arguments[1:]
 	family := byte(0)
@@ -31,27 +32,37 @@ func ip(c *call) error {
 		}
 		words = words[1:]
 	}
-	if len(words) == 0 {
-		return wrongUse("one of link, addr and route is needed")
-	}
 	n := &network{call: c, family: family, brief: brief}
-	object, words := words[0], words[1:]
-	action := "show"
+	err := n.do(words)
+	switch err.(type) {
+	case nil, usageError, exitCode:
+		return err
+	}
+	c.complain(err)
+	return exitCode(2)
+}
+
+// do runs one call without its options.
+func (n *network) do(words []string) error {
+	object, action := "", "show"
+	if len(words) > 0 {
+		object, words = words[0], words[1:]
+	}
+	if object == "cmdline" {
+		return n.cmdline(words)
+	}
 	if len(words) > 0 {
 		action, words = words[0], words[1:]
 	}
-	run := map[string]func(string, []string) error{"link": n.link, "address": n.address, "route": n.route}[whole(object, "link", "address", "route")]
-	if run == nil {
-		return wrongUse("%q: one of link, addr and route is needed", object)
+	switch whole(object, "link", "address", "route") {
+	case "link":
+		return n.link(action, words)
+	case "address":
+		return n.address(action, words)
+	case "route":
+		return n.route(action, words)
 	}
-	if err := run(action, words); err != nil {
-		if _, wrong := err.(usageError); wrong {
-			return err
-		}
-		c.complain(err)
-		return exitCode(2)
-	}
-	return nil
+	return wrongUse("%q: one of link, addr, route and cmdline is needed", object)
 }
 
 // network is one call of ip.

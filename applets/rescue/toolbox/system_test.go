@@ -236,7 +236,7 @@ func TestRouteWords(t *testing.T) {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}
-	runSteps(t, "", []step{{line: "ip", code: 255, err: "usage"}, {line: "ip what", code: 255, err: "link, addr and route"}, {line: "ip link set up", code: 255, err: "name a device"},
+	runSteps(t, "", []step{{line: "ip", code: 255, err: "usage"}, {line: "ip what", code: 255, err: "link, addr, route and cmdline"}, {line: "ip link set up", code: 255, err: "name a device"},
 		{line: "ip link set x mtu y", code: 255, err: "is no MTU"}, {line: "ip route get 1", code: 255, err: "one of show"}, {line: "ip -x a", code: 255, err: "no option -x"}})
 }
 

@@ -48,7 +48,7 @@ func table() []entry {
 		{"xargs", Files, "xargs [-0rt] [-n COUNT | -I TEXT] [COMMAND [ARGUMENT]...]", 1, xargs},
 		{"zcat", Files, "zcat [FILE]...", 1, gzipCommand},
 
-		{"ip", Network, "ip [-4|-6] [-br] link|addr|route [show|set|add|del|replace|flush] ...", 255, ip},
+		{"ip", Network, "ip [-4|-6] [-br] link|addr|route|cmdline [show|set|add|del|replace|flush] ...", 255, ip},
 		{"ping", Network, "ping [-c COUNT] [-i SECONDS] [-W SECONDS] [-s BYTES] [-I DEVICE] ADDRESS", 2, ping},
 
 		{"chroot", System, "chroot DIRECTORY [COMMAND [ARGUMENT]...]", 125, chroot},
