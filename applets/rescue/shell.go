@@ -138,11 +138,11 @@ func (s *shell) runText(text, name string) int {
 
 // run runs a part of a script. What goes wrong inside of the interpreter costs this part, not the shell.
 func (s *shell) run(node syntax.Node) (code int, interrupted bool) {
+	// Only Ctrl-C cancels it: what goes on in the background belongs to it, too.
 	ctx, cancel := context.WithCancel(context.Background())
 	s.setRunning(cancel)
 	defer func() {
 		s.setRunning(nil)
-		cancel()
 		if reason := recover(); reason != nil {
 			fmt.Fprintln(s.err, "sh: the interpreter has a bug:", reason)
 			code, interrupted = 125, true

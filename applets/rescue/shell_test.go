@@ -125,10 +125,12 @@ func TestInteraction(t *testing.T) {
 		{"several lines", []string{"for i in 1 2", "do echo $i", "done", "^D"}, "1\n2\nexit\n", exitLeft, 0, true},
 		{"a slip does not end it", []string{"echo )", "echo b", "^D"}, "sh: 1:6: a command can only contain words and redirects; encountered `)`\nb\nexit\n", exitLeft, 0, true},
 		{"Ctrl-C forgets the lines", []string{"if true", "^C", "echo b", "^D"}, "b\nexit\n", exitLeft, 0, true},
+		{"what is in the background goes on", []string{"(while test ! -e $f; do :; done; echo late) &", "echo early; echo >$f", "wait", "^D"}, "early\nlate\nexit\n", exitLeft, 0, true},
 		{"a failed command does not end it", []string{"false", "echo $?", "^D"}, "1\nexit\n", exitLeft, 0, true},
 		{"the line breaks", []string{"echo a"}, "a\n", exitLost, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("f", filepath.Join(t.TempDir(), "f"))
 			s, output := newTestShell(t)
 			p := &typist{lines: c.lines}
 			typed := false

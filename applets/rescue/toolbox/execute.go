@@ -22,11 +22,16 @@ func (c *call) execute(next Call, root string) int {
 	}
 	if !strings.Contains(program, "/") {
 		found, err := lookPath(program, root)
-		if err != nil {
+		switch {
+		case err == nil:
+			program = found
+		case root == "" && slices.Contains(c.Applets, "sh"):
+			// The shell knows more, such as echo, which xargs calls by itself.
+			program, next.Arguments = "/proc/self/exe", append([]string{"sh", "-c", `"$@"`, c.name}, next.Arguments...)
+		default:
 			fmt.Fprintf(c.Stderr, "%s: %s: %v\n", c.name, program, err)
 			return 127
 		}
-		program = found
 	}
 	command := exec.CommandContext(c, program)
 	command.Path, command.Err = program, nil

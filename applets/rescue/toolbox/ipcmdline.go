@@ -113,7 +113,7 @@ func (s *staticSetup) setAddress(value string) error {
 	text := a.text
 	for i := range s.earlier {
 		e := &s.earlier[i]
-		if e.Index == index && e.Flags&unix.IFA_F_PERMANENT != 0 && e.Scope == unix.RT_SCOPE_UNIVERSE && e.Prefix.Addr().Is4() == a.is4 {
+		if e.Index == index && e.Flags&unix.IFA_F_PERMANENT != 0 && e.Scope < unix.RT_SCOPE_LINK && e.Prefix.Addr().Is4() == a.is4 {
 			text, a.commands = e.Prefix.String()+" already, and stays as it is", nil
 		}
 	}
