@@ -59,6 +59,15 @@ type Config struct {
 	// there is none when empty.
 	SecondConsole string
 
+	// SecondDialog is what somebody types on that console.
+	SecondDialog []Exchange
+
+	// Network adds a virtio network device of QEMU's user network: it has 10.0.2.2 and fec0::2, which answer a ping, and leads nowhere else.
+	Network bool
+
+	// Until is a text on the console after which the machine is ended; empty for never.
+	Until string
+
 	// Counted makes a machine of one processor whose clock counts instructions, one a nanosecond: what a process in
 	// it takes repeats. It is emulated, whatever Accelerator says, and wants CountedWords in Append. Disks would
 	// spoil it.
@@ -88,6 +97,8 @@ const (
 	EndedByGuest End = "ended by the guest"
 	// EndedByTimeout: killed when Config.Timeout was over.
 	EndedByTimeout End = "killed after the timeout"
+	// EndedAtText: killed after Config.Until was printed.
+	EndedAtText End = "killed after the text it ran for"
 )
 
 // Run is what is known of a machine that ended.
@@ -232,6 +243,10 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 		}
 		go func() { _, _ = io.Copy(stdin, input) }()
 	}
+	var reached atomic.Bool
+	if c.Until != "" {
+		serial.until, serial.reached = c.Until, func() { reached.Store(true); cancel() }
+	}
 	var plugs *plugger
 	if len(c.Plugs) > 0 {
 		if plugs, err = newPlugger(c.Plugs); err != nil {
@@ -240,6 +255,14 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 		serial.plugs = plugs
 		command.ExtraFiles = []*os.File{plugs.machine}
 		plugs.start(limited, cancel)
+	}
+	if len(c.SecondDialog) > 0 {
+		machine, end, err := typeOnSecond(c.SecondDialog)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		command.ExtraFiles = append(command.ExtraFiles, machine)
 	}
 	command.Stdout, command.Stderr = serial, complaints
 	// Without this a killed test would leave the machine running.
@@ -261,6 +284,9 @@ func (c *Config) bootOnce(ctx context.Context) (*Run, error) {
 		return run, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("boot: %w", ctx.Err())
+	case reached.Load():
+		run.End = EndedAtText
+		return run, nil
 	case overflow.Load():
 		return nil, fmt.Errorf("boot: the console printed more than %d MiB", consoleLimit>>20)
 	case complaints.kvmFailed():

@@ -55,9 +55,9 @@ func commandLine(c Config) []string {
 		"-serial", "stdio", "-monitor", "none",
 		"-m", strconv.Itoa(c.MemoryMiB), "-smp", strconv.Itoa(c.CPUs),
 	}
-	if c.SecondConsole != "" {
-		arguments = append(arguments, "-chardev", "file,id=second,path="+doubleCommas(c.SecondConsole),
-			"-device", "virtio-serial", "-device", "virtconsole,chardev=second")
+	arguments = append(arguments, secondDevice(c)...)
+	if c.Network {
+		arguments = append(arguments, "-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net")
 	}
 	switch {
 	case c.Counted:

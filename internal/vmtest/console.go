@@ -33,6 +33,9 @@ type console struct {
 	full    func()
 	// talk answers what is printed; nil if nobody types.
 	talk *dialog
+	// reached is called when a line with the text until is complete; nil if nobody waits for one.
+	until   string
+	reached func()
 	// plugs attaches disks at what is printed; nil if there are none to come.
 	plugs *plugger
 }
@@ -63,6 +66,9 @@ func (c *console) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		c.lines = append(c.lines, Line{Text: strings.TrimRight(string(c.partial[:end]), "\r"), At: at})
+		if c.reached != nil && bytes.Contains(c.partial[:end], []byte(c.until)) {
+			c.reached()
+		}
 		c.partial = c.partial[end+1:]
 	}
 }

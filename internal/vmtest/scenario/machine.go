@@ -65,6 +65,8 @@ type Image struct {
 	// Hardware and Includes are those of initramfs.Options.
 	Hardware string
 	Includes []initramfs.Include
+	// Modules are more of them, by name.
+	Modules []string
 }
 
 // PrepareImage packs an initramfs for a kernel of the testbed into the folder dir.
@@ -96,6 +98,7 @@ func PrepareImage(kernelName, dir string, image Image) (*Machine, error) {
 	_, err = initramfs.Build(initramfs.Options{
 		KernelTree: kernel.Tree, Release: kernel.Release, Init: program, Output: m.Initrd,
 		NoApplets: strings.HasSuffix(program, "-sealed"), Conf: confFile, Hardware: image.Hardware, Includes: image.Includes,
+		ExtraModules: image.Modules,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare machine: %w", err)
@@ -132,9 +135,13 @@ type Start struct {
 	// Log gets the console as it is printed; none when nil.
 	Log io.Writer
 
-	// Dialog is what somebody types, SecondConsole a file for what hvc0 prints: see vmtest.Config.
+	// Dialog is what somebody types, SecondConsole a file for what hvc0 prints, SecondDialog what somebody types there; for these,
+	// Network and Until see vmtest.Config.
 	Dialog        []vmtest.Exchange
 	SecondConsole string
+	SecondDialog  []vmtest.Exchange
+	Network       bool
+	Until         string
 }
 
 // Boot runs the machine to its end.
@@ -162,6 +169,7 @@ func (m *Machine) Boot(ctx context.Context, s Start) (*vmtest.Run, error) {
 		Append: joinWords("console=ttyS0 panic=-1", s.CommandLine, s.Append),
 		Disks:  disks, Plugs: s.Plugs,
 		Timeout: s.Timeout, Log: s.Log, Reached: initReached, Dialog: s.Dialog, SecondConsole: s.SecondConsole,
+		SecondDialog: s.SecondDialog, Network: s.Network, Until: s.Until,
 	})
 }
 
