@@ -58,6 +58,8 @@ type boot struct {
 	// rootType is what the root is mounted as.
 	usrOnly         bool
 	usrAt, rootType string
+	// oemAt is where the partition of the OEM is mounted in the root, empty if it is not.
+	oemAt string
 	// stood are the errors that became reasons for the second stage.
 	stood []*earlierError
 	// rootDisk is where devices are looked for first. tried are the places of fstab entries that were dealt with, waited how long their

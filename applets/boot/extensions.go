@@ -55,6 +55,9 @@ func (b *boot) mergeExtensions() (err error) {
 	defer func() { err = errors.Join(err, m.workspace.Close()) }()
 
 	endPreview, err := m.previewEtc()
+	if err == nil {
+		endPreview, err = m.selectSysexts(endPreview)
+	}
 	if err != nil {
 		return err
 	}

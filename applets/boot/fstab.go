@@ -145,11 +145,14 @@ func (b *boot) mountEntry(root *rootdir.Root, m plan.EarlyMount) (at string, err
 	if at, err = apply.MountInside(root, m.Where, fsType, node, m.FileSystem); err != nil {
 		return "", err
 	}
-	b.record(func() {
-		b.report.EarlyMounts = append(b.report.EarlyMounts, bootreport.EarlyMount{Where: at, Device: node, FileSystem: fsType})
-	})
-	b.log.Printf(bootlog.Info, "mounted %s on %s (%s), as fstab says", node, at, fsType)
+	b.noteMount(bootreport.EarlyMount{Where: at, Device: node, FileSystem: fsType}, "as fstab says")
 	return at, nil
+}
+
+// noteMount puts a mount that the real root finds into log and report.
+func (b *boot) noteMount(m bootreport.EarlyMount, why string) {
+	b.record(func() { b.report.EarlyMounts = append(b.report.EarlyMounts, m) })
+	b.log.Printf(bootlog.Info, "mounted %s on %s (%s), %s", m.Device, m.Where, m.FileSystem, why)
 }
 
 // waitForDevice waits for the device of an entry as long as that says. Like findDevices it looks again after each event and loads one driver after

@@ -62,7 +62,7 @@ func (b *boot) reach(arguments []string) error {
 
 // passStage enters the second stage of /usr and returns only with an error then, or goes on without one.
 func (b *boot) passStage(arguments []string) error {
-	enter, err := b.lookForStage(b.found)
+	enter, err := b.lookForStage()
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (b *boot) lookAtRoot() (err error) {
 		b.rootType, err = b.fileSystem(node, b.plan.Root.Type)
 	}
 	if err == nil {
-		return nil
+		return b.noteSelection()
 	}
 	var refusal *plan.Refusal
 	if b.plan.RootVolume == nil && !errors.As(err, &refusal) {
@@ -141,22 +141,36 @@ func (b *boot) lookAtRoot() (err error) {
 }
 
 // lookForStage mounts /usr at earlyUsr and decides what follows. It returns nil if there is no second stage, and the boot may go on.
-func (b *boot) lookForStage(found devices) (enter *plan.SecondStage, err error) {
+func (b *boot) lookForStage() (enter *plan.SecondStage, err error) {
 	err = b.step(stepStage, func() error {
-		if b.usrAt == "" {
-			if err := b.mountUsr(found, "/", earlyUsr); err != nil {
-				return err
-			}
-			b.usrAt = earlyUsr
+		if err := b.mountEarlyUsr(); err != nil {
+			return err
 		}
-		info, err := os.Stat(earlyUsr + plan.SecondStageImage)
-		stage, err := plan.PlanSecondStage(b.plan.Fallback, err == nil && info.Mode().IsRegular())
+		stage, err := plan.PlanSecondStage(b.plan.Fallback, hasStage())
 		if err == nil && stage.Enter {
 			enter = &stage
 		}
 		return b.original(err)
 	})
 	return enter, err
+}
+
+// mountEarlyUsr mounts /usr before the root is known, once.
+func (b *boot) mountEarlyUsr() error {
+	if b.usrAt != "" {
+		return nil
+	}
+	err := b.mountUsr(b.found, "/", earlyUsr)
+	if err == nil {
+		b.usrAt = earlyUsr
+	}
+	return err
+}
+
+// hasStage reports whether the /usr that is mounted early has a second stage.
+func hasStage() bool {
+	info, err := os.Stat(earlyUsr + plan.SecondStageImage)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // enterStage hands over to the second stage. It returns only with an error.

@@ -48,6 +48,7 @@ func (b *boot) mountRoot(found devices) (err error) {
 			return err
 		}
 	}
+	b.mountOEMToStay()
 	return apply.MoveEarly(newRoot)
 }
 

@@ -97,7 +97,7 @@ var layers = []layer{
 	},
 	{
 		name:      "apply",
-		packages:  []string{"internal/apply", "internal/bootrefresh", "internal/etcrules"},
+		packages:  []string{"internal/apply", "internal/bootrefresh", "internal/etcrules", "internal/sysextselection"},
 		imports:   []string{"formats", "kernel, reading", "kernel, changing", "observe", "plan"},
 		modules:   []string{unixCalls},
 		forbidden: ofTheBinary,

@@ -48,7 +48,7 @@ type Report struct {
 	Devices []Device `json:"devices"`
 	Usr     *Usr     `json:"usr,omitempty"`
 	Root    *Root    `json:"root,omitempty"`
-	// EarlyMounts are the entries of the root's fstab that were mounted.
+	// EarlyMounts are the entries of the root's fstab that were mounted, and the partition of the OEM.
 	EarlyMounts []EarlyMount `json:"earlyMounts,omitempty"`
 	// SecondStage is nil if the real root followed.
 	SecondStage *SecondStage `json:"secondStage,omitempty"`

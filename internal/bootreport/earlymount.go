@@ -1,6 +1,6 @@
 package bootreport
 
-// EarlyMount is an entry of the root's fstab that was mounted before the real root's init.
+// EarlyMount is an entry of the root's fstab, or the partition of the OEM, that was mounted before the real root's init.
 type EarlyMount struct {
 	Where      string `json:"where"`
 	Device     string `json:"device"`
@@ -9,6 +9,6 @@ type EarlyMount struct {
 
 func (w *writer) earlyMounts(mounts []EarlyMount) {
 	for _, m := range mounts {
-		w.printf("%s: %s (%s), as fstab says\n", m.Where, m.Device, m.FileSystem)
+		w.printf("%s: %s (%s), mounted early\n", m.Where, m.Device, m.FileSystem)
 	}
 }

@@ -130,7 +130,7 @@ func resolveMissing(root *rootdir.Root, at string, links int) (string, error) {
 		return "", err
 	}
 	defer link.Close()
-	target, err := readLink(link)
+	target, err := ReadLink(link)
 	if err != nil {
 		return "", err
 	}
@@ -140,9 +140,9 @@ func resolveMissing(root *rootdir.Root, at string, links int) (string, error) {
 	return resolveMissing(root, target, links+1)
 }
 
-// readLink returns the text of a symbolic link that is open with O_PATH, empty
+// ReadLink returns the text of a symbolic link that is open with O_PATH, empty
 // for what is none.
-func readLink(link *os.File) (string, error) {
+func ReadLink(link *os.File) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(link.Fd()), "", buf)
 	if err == unix.EINVAL || err == unix.ENOENT {

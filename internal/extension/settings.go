@@ -111,7 +111,7 @@ func IsMasked(root *rootdir.Root, unit string) bool {
 // to /dev/null, which need not exist below the root yet.
 func lookUp(root *rootdir.Root, at string) (exists, masked bool) {
 	if link, err := root.Open(at, unix.O_PATH|unix.O_NOFOLLOW); err == nil {
-		target, _ := readLink(link)
+		target, _ := ReadLink(link)
 		link.Close()
 		masked = target == os.DevNull
 	}

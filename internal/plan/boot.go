@@ -49,6 +49,8 @@ type Boot struct {
 	BootRefresh map[osrelease.Class]BootRefresh
 	// EtcRules are what the image says of the rules for /etc.
 	EtcRules EtcRules
+	// Selection says how sysexts are chosen.
+	Selection SysextSelection
 	// Fallback has the reasons for which the root is not for preroot; empty in most boots.
 	Fallback Fallback
 	// Modules are wanted for certain, with the reason.
@@ -90,7 +92,7 @@ var classes = []osrelease.Class{osrelease.ClassSysext, osrelease.ClassConfext}
 // words win. A *Refusal names what stands in the way of /usr; what stands in that of the root is in Fallback.
 func PlanBoot(words kernelcmdline.CommandLine, settings Settings) (*Boot, error) {
 	b := &Boot{
-		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh, EtcRules: settings.EtcRules,
+		Required: settings.Required, Flags: settings.Flags, BootRefresh: settings.BootRefresh, EtcRules: settings.EtcRules, Selection: settings.Selection,
 		Timeout: DefaultTimeout, Init: "/sbin/init", Skip: map[osrelease.Class]bool{}, Verity: settings.Verity, BootSettings: settings.Boot, HasSquashfs: settings.HasSquashfs,
 	}
 	b.planWords(words)

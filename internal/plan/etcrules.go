@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -70,26 +71,32 @@ var etcPresets = map[string]EtcRules{
 //	MutableLink=FILE           below /var/lib/extensions.mutable
 //
 // A list can be written in several lines; an empty value unsets what was before it, of the preset, too.
-func parseEtcRules(file *inifile.File) (EtcRules, error) {
-	var rules EtcRules
-	if name, set := file.Last(etcSection, "Preset"); set && name != "" {
-		preset, known := etcPresets[name]
-		if !known {
-			return rules, fmt.Errorf("read preroot.conf: Preset=%.40q in [%s] is not known", name, etcSection)
-		}
-		rules = preset
+func parseEtcRules(file *inifile.File) (rules EtcRules, err error) {
+	err = readPreset(file, etcSection, func(name string) (known bool) {
+		rules, known = etcPresets[name]
+		return known
+	}, func(key, value string) error { return rules.set(key, value) })
+	return rules, err
+}
+
+var errUnknownSetting = errors.New("unknown setting")
+
+// readPreset reads a section with a setting Preset, which stands for others. Those change it wherever they stand.
+func readPreset(file *inifile.File, section string, preset func(name string) (known bool), set func(key, value string) error) error {
+	if name, given := file.Last(section, "Preset"); given && name != "" && !preset(name) {
+		return fmt.Errorf("read preroot.conf: Preset=%.40q in [%s] is not known", name, section)
 	}
-	for _, key := range file.Keys(etcSection) {
+	for _, key := range file.Keys(section) {
 		if key == "Preset" {
 			continue
 		}
-		for _, value := range file.All(etcSection, key) {
-			if err := rules.set(key, value); err != nil {
-				return rules, fmt.Errorf("read preroot.conf: %s=%.60q in [%s]: %w", key, value, etcSection, err)
+		for _, value := range file.All(section, key) {
+			if err := set(key, value); err != nil {
+				return fmt.Errorf("read preroot.conf: %s=%.60q in [%s]: %w", key, value, section, err)
 			}
 		}
 	}
-	return rules, nil
+	return nil
 }
 
 // set applies one setting.
@@ -112,7 +119,7 @@ func (e *EtcRules) set(key, value string) error {
 	case "Groups":
 		return setNames(&e.Groups, value)
 	case "Tmpfiles":
-		return e.setTmpfiles(value)
+		return addPaths(&e.Tmpfiles, value, tmpfilesDirectory, "/usr/")
 	case "BlankMachineId":
 		if value != "" && (len(value) != 32 || strings.Trim(value, "0123456789abcdef") != "") {
 			return fmt.Errorf("want 32 hexadecimal digits")
@@ -120,7 +127,7 @@ func (e *EtcRules) set(key, value string) error {
 		e.BlankMachineID = value
 		return nil
 	}
-	return fmt.Errorf("unknown setting")
+	return errUnknownSetting
 }
 
 // setPath takes a plain path below a directory, or none.
@@ -145,19 +152,21 @@ func setNames(field *[]string, value string) error {
 	return nil
 }
 
-func (e *EtcRules) setTmpfiles(value string) error {
+// addPaths adds paths below a directory to a list; names without one are in base. No value empties it.
+func addPaths(list *[]string, value, base, below string) error {
 	if value == "" {
-		e.Tmpfiles = nil
+		*list = nil
 	}
 	for _, name := range strings.Fields(value) {
 		if !strings.Contains(name, "/") {
-			name = tmpfilesDirectory + name
+			name = base + name
 		}
 		var file string
-		if err := setPath(&file, name, "/usr/"); err != nil {
+		if err := setPath(&file, name, below); err != nil {
 			return err
 		}
-		e.Tmpfiles = append(append([]string{}, e.Tmpfiles...), file)
+		// That of a preset stays as it is.
+		*list = append(append([]string{}, *list...), file)
 	}
 	return nil
 }

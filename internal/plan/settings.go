@@ -17,9 +17,10 @@ type Settings struct {
 	Required map[osrelease.Class][]string
 	// Flags change the mount flags of hierarchies from what systemd has.
 	Flags map[string]FlagChange
-	// Verity is about /usr, EtcRules what the rules for /etc work with.
-	Verity   VeritySettings
-	EtcRules EtcRules
+	// Verity is about /usr, EtcRules what the rules for /etc work with, Selection what chooses sysexts.
+	Verity    VeritySettings
+	EtcRules  EtcRules
+	Selection SysextSelection
 	// BootRefresh says what the first start of systemd's service of a class does.
 	BootRefresh map[osrelease.Class]BootRefresh
 	Boot        BootSettings
@@ -53,7 +54,7 @@ type FlagChange struct {
 //	TpmPhases=refuse|ignore
 //
 // Flags are exec, noexec, suid, nosuid, dev and nodev. BootRefresh is auto, skip or systemd. Of [EtcRules], see parseEtcRules,
-// of [Failure], FailureSettings.read.
+// of [SysExtSelection], SysextSelection.read, of [Failure], FailureSettings.read.
 func ParseSettings(text []byte) (Settings, error) {
 	settings := Settings{
 		Required: map[osrelease.Class][]string{}, Flags: map[string]FlagChange{}, BootRefresh: map[osrelease.Class]BootRefresh{},
@@ -85,6 +86,12 @@ func ParseSettings(text []byte) (Settings, error) {
 		}
 		if section == etcSection {
 			if settings.EtcRules, err = parseEtcRules(file); err != nil {
+				return settings, err
+			}
+			continue
+		}
+		if section == selectionSection {
+			if err := settings.Selection.read(file); err != nil {
 				return settings, err
 			}
 			continue
