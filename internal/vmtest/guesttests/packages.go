@@ -115,6 +115,7 @@ var packages = []struct {
 		path:    "internal/etcrules",
 		modules: []string{"overlay"},
 	},
+	{path: "internal/sysextselection"},
 	{
 		path:    "applets/boot",
 		limit:   longLimit(), // a hundred boots

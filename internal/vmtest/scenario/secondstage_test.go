@@ -85,8 +85,8 @@ func stageDisk(t *testing.T, b *vmtest.Testbed, image string, disk gpt.GUID, roo
 	return verityDisk(t, b, tree, disk, root)
 }
 
-// verityDisk is a disk with a tree as verified /usr and a partition ROOT of the given content.
-func verityDisk(t *testing.T, b *vmtest.Testbed, tree string, disk gpt.GUID, root []byte) (path, hash string) {
+// verityDisk is a disk with a tree as verified /usr and a partition ROOT of the given content, and more partitions.
+func verityDisk(t *testing.T, b *vmtest.Testbed, tree string, disk gpt.GUID, root []byte, more ...gpttest.Partition) (path, hash string) {
 	t.Helper()
 	usr := filepath.Join(t.TempDir(), "usr.erofs")
 	tool(t, b, "usr/bin/mkfs.erofs", "--quiet", usr, tree)
@@ -95,11 +95,11 @@ func verityDisk(t *testing.T, b *vmtest.Testbed, tree string, disk gpt.GUID, roo
 		t.Fatal(err)
 	}
 	data, hashes, rootHash := dditest.Tree(content, "sha256")
-	bytes := gpttest.Disk{ID: disk, Partitions: []gpttest.Partition{
+	bytes := gpttest.Disk{ID: disk, Partitions: append([]gpttest.Partition{
 		{Type: dditest.GUID(dditest.TypeUsr), ID: gpt.GUID(rootHash[:16]), Name: "USR-A", Data: data},
 		{Type: dditest.GUID(dditest.TypeUsrVerity), ID: gpt.GUID(rootHash[16:]), Name: "USR-A-verity", Data: hashes},
 		{Type: dditest.GUID(dditest.TypeGeneric), ID: dditest.GUID("11111111-2222-3333-4444-555555555555"), Name: "ROOT", Data: root},
-	}}.Bytes()
+	}, more...)}.Bytes()
 	path = filepath.Join(t.TempDir(), "disk.raw")
 	if err := os.WriteFile(path, append(bytes, make([]byte, -len(bytes)&(1<<20-1))...), 0o600); err != nil {
 		t.Fatal(err)
