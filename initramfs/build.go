@@ -2,6 +2,7 @@ package initramfs
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -54,8 +55,12 @@ func Build(o Options) (*Result, error) {
 		return nil, fmt.Errorf("add microcode: the image is for %s, and only x86 reads it there", result.Arch)
 	}
 
-	fmt.Fprintf(log, "==> pack %d entries, compression %s\n", len(image.records), compressionOf(o))
-	if err := writeImage(image, early, o, result); err != nil {
+	by := "compression " + compressionOf(o)
+	if len(o.Compressor) > 0 {
+		by = "compressed by " + strings.Join(o.Compressor, " ")
+	}
+	fmt.Fprintf(log, "==> pack %d entries, %s\n", len(image.records), by)
+	if err := writeImage(image, early, k, o, result); err != nil {
 		return nil, err
 	}
 	return result, nil
@@ -215,7 +220,7 @@ func addConf(l *layout, file string) error {
 
 // writeImage packs and compresses into the output, and fills in the sizes. The
 // files that describe the image appear together with it.
-func writeImage(l *layout, early []byte, o Options, result *Result) error {
+func writeImage(l *layout, early []byte, k *kernel, o Options, result *Result) error {
 	output, err := createOutput(o.Output)
 	if err != nil {
 		return err
@@ -223,9 +228,10 @@ func writeImage(l *layout, early []byte, o Options, result *Result) error {
 	defer output.discard()
 	packed := &counter{w: output, stop: o.Stop}
 	buffered := bufio.NewWriterSize(packed, 1<<20)
+	given := &summed{}
 	if _, err = buffered.Write(early); err == nil {
 		// mkuimage wants a directory for compilers' output, which we have none of.
-		result.RawSize, err = compressImage(l, o, filepath.Dir(output.name), buffered)
+		given, err = compressImage(l, o, filepath.Dir(output.name), buffered)
 	}
 	if err == nil {
 		err = buffered.Flush()
@@ -236,7 +242,12 @@ func writeImage(l *layout, early []byte, o Options, result *Result) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", o.Output, err)
 	}
-	result.Size = packed.count
+	result.Size, result.RawSize, result.compression = packed.count, given.size, compressionOf(o)
+	if len(o.Compressor) > 0 {
+		if result.compression, err = checkCompressor(o, k, output.File, int64(len(early)), packed.count, given); err != nil {
+			return fmt.Errorf("write %s: %w", o.Output, err)
+		}
+	}
 	if result.Manifest, err = describeImage(output.File, l, o, result); err != nil {
 		return fmt.Errorf("write %s: read it back: %w", o.Output, err)
 	}
@@ -263,13 +274,19 @@ func writeImage(l *layout, early []byte, o Options, result *Result) error {
 	return nil
 }
 
-// compressImage packs and compresses into w, and gives the archive's size.
-func compressImage(l *layout, o Options, scratch string, w io.Writer) (size int64, err error) {
-	compressor, err := newCompressor(o, w)
-	if err != nil {
-		return 0, err
+// compressImage packs and compresses into w, and tells what was compressed.
+func compressImage(l *layout, o Options, scratch string, w io.Writer) (given *summed, err error) {
+	given = &summed{sum: sha256.New()}
+	most := &atMost{w: w, left: math.MaxInt64}
+	if len(o.Compressor) > 0 {
+		most.left = 2*l.size() + 1<<20
 	}
-	raw := &counter{w: compressor, stop: o.Stop, progress: o.Progress, total: l.size()}
+	compressor, err := newCompressor(o, most)
+	if err != nil {
+		return given, err
+	}
+	given.w = compressor
+	raw := &counter{w: given, stop: o.Stop, progress: o.Progress, total: l.size()}
 	buffered := bufio.NewWriterSize(raw, 1<<20)
 	err = l.write(buffered, o.ModifiedAt, scratch)
 	if err == nil {
@@ -277,11 +294,15 @@ func compressImage(l *layout, o Options, scratch string, w io.Writer) (size int6
 	}
 	// A compressor that stopped early tells why when it is closed, better
 	// than the broken pipe that stopped the writing.
-	if closing := compressor.Close(); closing != nil && (err == nil || raw.err != nil) {
+	if closing := compressor.Close(); most.err != nil {
+		err = fmt.Errorf("run %s: %w", o.Compressor[0], most.err)
+	} else if closing != nil && (err == nil || raw.err != nil) {
 		err = closing
+	} else if raw.err != nil {
+		err = unread(raw.err, o.Compressor)
 	}
 	if reason := stopped(o.Stop); reason != nil {
 		err = reason
 	}
-	return raw.count, err
+	return given, err
 }

@@ -1,14 +1,10 @@
 package initramfs
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
-	"strings"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -27,11 +23,11 @@ const xzDictionary = 16 << 20
 // well. The result depends on what is written only (and, with a program, on its
 // version).
 func newCompressor(o Options, w io.Writer) (io.WriteCloser, error) {
+	if len(o.Compressor) > 0 {
+		return startCompressor(o.Stop, o.Compressor, w)
+	}
 	switch compressionOf(o) {
 	case CompressionZstd:
-		if o.ZstdProgram != "" {
-			return startZstdProgram(o.Stop, o.ZstdProgram, w)
-		}
 		return zstd.NewWriter(w,
 			zstd.WithEncoderLevel(zstd.SpeedBestCompression),
 			zstd.WithWindowSize(zstdWindow),
@@ -57,51 +53,6 @@ func compressionOf(o Options) string {
 		return CompressionZstd
 	}
 	return o.Compression
-}
-
-// zstdProgram is a running zstd(1). Its level 19 searches for the cheapest
-// sequence of matches, which the library does not, and packs about 12 % better.
-type zstdProgram struct {
-	io.WriteCloser
-	command  *exec.Cmd
-	messages *bytes.Buffer
-}
-
-// startZstdProgram runs one thread, since the number of threads shows in the
-// result.
-func startZstdProgram(stop context.Context, program string, w io.Writer) (*zstdProgram, error) {
-	if stop == nil {
-		stop = context.Background()
-	}
-	z := &zstdProgram{command: exec.CommandContext(stop, program, "-q", "-19", "--single-thread", "-c"), messages: &bytes.Buffer{}}
-	z.command.Stdout = w
-	z.command.Stderr = z.messages
-	z.command.WaitDelay = time.Second
-	input, err := z.command.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", program, err)
-	}
-	z.WriteCloser = input
-	if err := z.command.Start(); err != nil {
-		return nil, fmt.Errorf("run %s: %w", program, cause(err))
-	}
-	return z, nil
-}
-
-// Close ends the input and waits for the rest of the output.
-func (z *zstdProgram) Close() error {
-	err := z.WriteCloser.Close()
-	if waiting := z.command.Wait(); waiting != nil {
-		err = waiting
-	}
-	if err == nil {
-		return nil
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(z.messages.String()), "\n")
-	if first == "" {
-		return fmt.Errorf("run %s: %w", z.command.Path, err)
-	}
-	return fmt.Errorf("run %s: %w: %s", z.command.Path, err, first)
 }
 
 type unpackedWriter struct{ io.Writer }

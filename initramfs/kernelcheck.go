@@ -67,6 +67,8 @@ func whyMissing(c kerneltree.Config, module string) string {
 // compressionOptions are what a kernel has to have to unpack an image.
 var compressionOptions = map[string]string{
 	CompressionZstd: "CONFIG_RD_ZSTD", CompressionXz: "CONFIG_RD_XZ", CompressionGzip: "CONFIG_RD_GZIP",
+	// What only commands make.
+	"lz4": "CONFIG_RD_LZ4", "bzip2": "CONFIG_RD_BZIP2", "lzma": "CONFIG_RD_LZMA",
 }
 
 // checkKernel compares the kernel's configuration with what the image needs. It gives warnings, and an error where the
@@ -82,7 +84,8 @@ func checkKernel(k *kernel, o Options, s *selection) (warnings []string, err err
 			lacking = append(lacking, fmt.Sprintf("%s (%s)", option.name, option.purpose))
 		}
 	}
-	if option := compressionOptions[compressionOf(o)]; option != "" && !k.config.IsSet(option) {
+	// What a command makes is seen when it is there.
+	if option := compressionOptions[compressionOf(o)]; option != "" && len(o.Compressor) == 0 && !k.config.IsSet(option) {
 		lacking = append(lacking, fmt.Sprintf("%s (to unpack %s; --compress names another)", option, compressionOf(o)))
 	}
 	if len(lacking) > 0 {

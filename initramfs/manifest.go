@@ -47,7 +47,10 @@ type ImageFacts struct {
 	Size        int64  `json:"size"`
 	SHA256      string `json:"sha256"`
 	Compression string `json:"compression"`
-	Unpacked    int64  `json:"unpacked"`
+	// Command is the command that compressed it, without the folder of its program, and CommandVersion what the program says of its version.
+	Command        string `json:"command,omitempty"`
+	CommandVersion string `json:"commandVersion,omitempty"`
+	Unpacked       int64  `json:"unpacked"`
 }
 
 // ManifestFile is one entry of the image.
@@ -104,7 +107,8 @@ func describeImage(image *os.File, l *layout, o Options, result *Result) (*Manif
 	if m.Image, err = factsOf(image); err != nil {
 		return nil, err
 	}
-	m.Image.Compression, m.Image.Unpacked = compressionOf(o), result.RawSize
+	m.Image.Compression, m.Image.Unpacked = result.compression, result.RawSize
+	m.Image.Command, m.Image.CommandVersion = commandOf(o.Compressor), compressorVersion(o.Stop, o.Compressor)
 	var parts []contents.Part
 	if m.Files, parts, err = ListImage(image, m.Image.Size); err != nil {
 		return nil, err

@@ -234,7 +234,10 @@ func TestStopLeavesNothing(t *testing.T) {
 	for name, program := range map[string]string{"before": "", "in the middle": script(t, "exec sleep 100")} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions(t)
-			o.Describe, o.ZstdProgram = true, program
+			o.Describe = true
+			if program != "" {
+				o.Compressor = []string{program}
+			}
 			writeFile(t, o.Output, "earlier image")
 			why := errors.New("somebody said so")
 			stop, end := context.WithCancelCause(t.Context())

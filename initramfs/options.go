@@ -82,10 +82,12 @@ type Options struct {
 	// Compression is one of the Compression constants; zstd when empty.
 	Compression string
 
-	// ZstdProgram is a zstd(1) program, by path or name, that compresses with
-	// level 19 instead of the library. Images get about 12 % smaller, and
-	// their bytes depend on the program's version. Used with zstd only.
-	ZstdProgram string
+	// Compressor is a command of this machine that compresses in the place of
+	// Compression: a program, by path or name, and its arguments. It reads the
+	// archive from standard input and writes to standard output. What it writes
+	// has to be what a kernel unpacks, to the same bytes; those of the image
+	// depend on the program's version.
+	Compressor []string
 
 	// ModifiedAt is the time of every file, in seconds since 1970 (0 to
 	// 2^32-1). cmd/mkpreroot fills in SOURCE_DATE_EPOCH.
@@ -142,6 +144,8 @@ type Result struct {
 
 	// RawSize and Size are bytes of the archive and of the file as written.
 	RawSize, Size int64
+
+	compression string // of the image
 }
 
 // Module is one kernel module in the image.

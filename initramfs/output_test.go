@@ -24,23 +24,6 @@ func TestOutputReplacesTheTargetOfALink(t *testing.T) {
 	readImage(t, target, CompressionZstd)
 }
 
-func TestZstdProgramCompresses(t *testing.T) {
-	o := testOptions(t)
-	arguments := filepath.Join(t.TempDir(), "arguments")
-	o.ZstdProgram = script(t, `echo "$*" >`+arguments+"; exec cat")
-	result, err := Build(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(arguments); err != nil || strings.TrimSpace(string(got)) != "-q -19 --single-thread -c" {
-		t.Errorf("called with %q (%v)", got, err)
-	}
-	if result.Size != result.RawSize {
-		t.Errorf("cat made %d bytes of %d", result.Size, result.RawSize)
-	}
-	readImage(t, o.Output, CompressionNone)
-}
-
 func TestUnpackIsBounded(t *testing.T) {
 	for _, suffix := range []string{".ko.xz", ".ko.zst", ".ko.gz"} {
 		packed := packFor(t, "x"+suffix, strings.Repeat("x", 1000))

@@ -60,8 +60,6 @@ func TestBuildRefuses(t *testing.T) {
 		{"output is a directory", func(t *testing.T, o *Options) { o.Output = t.TempDir() }, "not a regular file"},
 		{"output is a device", func(t *testing.T, o *Options) { o.Output = "/dev/null" }, "not a regular file"},
 		{"no such output directory", func(t *testing.T, o *Options) { o.Output = "/no/such/directory/image" }, "write /no/such/directory/image: no such file"},
-		{"no such zstd", func(t *testing.T, o *Options) { o.ZstdProgram = "/no/such/zstd" }, "run /no/such/zstd: no such file"},
-		{"zstd that fails", func(t *testing.T, o *Options) { o.ZstdProgram = script(t, "echo bad level >&2; exit 3") }, "exit status 3: bad level"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := testOptions(t)
@@ -162,7 +160,7 @@ func TestFullDiskIsNoticed(t *testing.T) {
 	}
 	for _, o := range []Options{
 		{Compression: CompressionZstd}, {Compression: CompressionGzip}, {Compression: CompressionNone},
-		{Compression: CompressionZstd, ZstdProgram: script(t, "exec cat")},
+		{Compressor: []string{script(t, "exec cat")}},
 	} {
 		packed := &counter{w: &fullDisk{left: 100}}
 		_, err := compressImage(l, o, t.TempDir(), packed)

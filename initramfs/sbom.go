@@ -111,6 +111,13 @@ func sbomOf(o Options, result *Result) *spdxDocument {
 		d.Packages = append(d.Packages, linux)
 	}
 	d.addProgram(o.Init)
+	if m.Image.Command != "" {
+		// Its bytes depend on this tool.
+		tool := packageOf("SPDXRef-Compressor", m.Image.Command, m.Image.CommandVersion, noAssertion)
+		tool.Purpose = "APPLICATION"
+		d.Packages = append(d.Packages, tool)
+		d.relate(tool.ID, "BUILD_TOOL_OF", image.ID)
+	}
 	licenses := make(map[string]string)
 	for _, module := range result.Modules {
 		licenses[strings.TrimPrefix(module.Path, "/")] = module.License

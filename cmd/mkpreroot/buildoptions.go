@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -73,10 +74,8 @@ var buildOptions = []buildOption{
 		help: "leave out the firmware that the modules name"},
 	{name: "include", key: "Include", value: "SRC:DST", path: true, many: func(s *buildSettings) *list { return &s.includes },
 		help: "one more file or directory; may be repeated"},
-	{name: "compress", key: "Compress", value: "KIND", text: func(s *buildSettings) *string { return &s.Compression },
-		help: "zstd (default), xz, gzip or none"},
-	{name: "zstd", key: "Zstd", value: "PROGRAM", text: func(s *buildSettings) *string { return &s.ZstdProgram },
-		help: "compress with this zstd(1), level 19: about 12 %\nsmaller, and the bytes depend on its version"},
+	{name: "compress", key: "Compress", value: "HOW", text: func(s *buildSettings) *string { return &s.Compression },
+		help: "zstd (default), xz, gzip or none; or a command that\nreads standard input and writes standard output, such\nas \"zstd -19\": smaller, and the bytes depend on its\nversion. The image is unpacked again to check it"},
 	{name: "microcode", key: "Microcode", value: "FILE", path: true, many: func(s *buildSettings) *list { return &s.microcode },
 		help: "processor microcode to put in front, not compressed: a\ncpio archive of it, a file of Intel's or AMD's, or a\ndirectory of those; may be repeated"},
 	{name: "no-manifest", key: "NoManifest", flag: func(s *buildSettings) *bool { return &s.noManifest },
@@ -128,12 +127,8 @@ func (s *buildSettings) finish() error {
 			return usageError{fmt.Sprintf("build: --%s is needed", needed.name)}
 		}
 	}
-	switch s.Compression {
-	case "":
-		s.Compression = initramfs.CompressionZstd
-	case initramfs.CompressionZstd, initramfs.CompressionXz, initramfs.CompressionGzip, initramfs.CompressionNone:
-	default:
-		return usageError{fmt.Sprintf("build: unknown compression %q (known: zstd, xz, gzip, none)", s.Compression)}
+	if err := s.finishCompression(); err != nil {
+		return err
 	}
 	switch s.Arch {
 	case "":
@@ -176,6 +171,32 @@ func (s *buildSettings) finish() error {
 	}
 	s.ModifiedAt, err = sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	return err
+}
+
+// finishCompression tells the compressions that the library has from commands, whose words spaces part.
+func (s *buildSettings) finishCompression() error {
+	switch s.Compression {
+	case "":
+		s.Compression = initramfs.CompressionZstd
+		return nil
+	case initramfs.CompressionZstd, initramfs.CompressionXz, initramfs.CompressionGzip, initramfs.CompressionNone:
+		return nil
+	}
+	words := strings.Fields(s.Compression)
+	if len(words) == 0 {
+		return usageError{fmt.Sprintf("build: --compress %q names nothing", s.Compression)}
+	}
+	if _, err := exec.LookPath(words[0]); err != nil {
+		if why, ok := errors.AsType[*exec.Error](err); ok {
+			err = why.Err
+		}
+		if why, ok := errors.AsType[*os.PathError](err); ok {
+			err = why.Err
+		}
+		return usageError{fmt.Sprintf("build: --compress %q: neither zstd, xz, gzip or none, nor a command: %q: %v", s.Compression, words[0], err)}
+	}
+	s.Compression, s.Compressor = "", words
+	return nil
 }
 
 // parseInclude cuts SRC:DST at the last colon, so that SRC may have colons.

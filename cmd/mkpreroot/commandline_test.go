@@ -31,7 +31,9 @@ func TestExitCodes(t *testing.T) {
 		{"unknown option", []string{"build", "--colour"}, 2, "", "colour"},
 		{"no value", []string{"build", "--kernel"}, 2, "", "kernel"},
 		{"operand", []string{"build", "--kernel", "x", "--output", "y", "z"}, 2, "", `unexpected argument "z"`},
-		{"compression", []string{"build", "--kernel", "x", "--output", "y", "--compress", "lzop"}, 2, "", `unknown compression "lzop"`},
+		{"compression", []string{"build", "--kernel", "x", "--output", "y", "--compress", "lzop"}, 2, "", `--compress "lzop": neither zstd, xz, gzip or none, nor a command: "lzop": executable file not found`},
+		{"compressor that is not there", []string{"build", "--kernel", "x", "--output", "y", "--compress", "/no/such -9"}, 2, "", `nor a command: "/no/such": no such file`},
+		{"compressor without a name", []string{"build", "--kernel", "x", "--output", "y", "--compress", " "}, 2, "", `--compress " " names nothing`},
 		{"include", []string{"build", "--kernel", "x", "--output", "y", "--include", "a"}, 2, "", `"a" is not SRC:DST`},
 		{"no program beside", []string{"build", "--kernel", "x", "--output", "y"}, 1, "", "no preroot beside mkpreroot"},
 		{"no sealed program beside", []string{"build", "--profile", "sealed", "--kernel", "x", "--output", "y"}, 1, "", "no preroot-sealed beside mkpreroot"},
@@ -79,7 +81,7 @@ func TestOptionsReachTheLibrary(t *testing.T) {
 	got, err := parseBuild([]string{
 		"--kernel", "tree", "--output=out", "--release", "7.2", "--init", "bin", "--conf", "conf", "--root", "root", "--arch", "arm64",
 		"--module", "vfat", "--module=fuse", "--no-default-modules", "--compress", "gzip", "-q",
-		"--include", "a:b:/c", "--zstd", "zstd", "--microcode", "m", "--no-firmware",
+		"--include", "a:b:/c", "--microcode", "m", "--no-firmware",
 	}, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +89,7 @@ func TestOptionsReachTheLibrary(t *testing.T) {
 	want := initramfs.Options{
 		KernelTree: "tree", Output: "out", Release: "7.2", Init: "bin", Conf: "conf", Root: "root", Arch: "arm64",
 		Modules: []string{}, ExtraModules: []string{"vfat", "fuse"}, Compression: "gzip", Microcode: []string{"m"},
-		Includes: []initramfs.Include{{Source: "a:b", Destination: "/c"}}, ZstdProgram: "zstd",
+		Includes:   []initramfs.Include{{Source: "a:b", Destination: "/c"}},
 		ModifiedAt: 1700000000, Describe: true, NoFirmware: true,
 	}
 	if !reflect.DeepEqual(got.Options, want) || !got.quiet {

@@ -95,6 +95,39 @@ func TestVerify(t *testing.T) {
 	verify(1, "it ends too early", image)
 }
 
+// TestACommandIsRunAgain: verify --rebuild repeats what compressed an image where it is known to do nothing else, and says so where not.
+func TestACommandIsRunAgain(t *testing.T) {
+	folder, arguments := makeTree(t)
+	image := filepath.Join(folder, "image")
+	tool := filepath.Join(folder, "tool")
+	writeFile(t, tool, "#!/bin/sh\nexec gzip -n\n")
+	for _, c := range []struct {
+		command, again string
+		code           int
+		stdout, stderr string
+	}{
+		{"gzip -n -9", "", 0, "the same as what the options make now", ""},
+		{"gzip -n -9", "gzip -n -1", 1, "the same files, but packed to", "differs"},
+		{tool, "", 1, "", `packed by "tool", which is not run because a file says so: give it with --compress`},
+		{tool, tool, 0, "the same as what the options make now", ""},
+	} {
+		build(t, append(arguments, "--compress", c.command)...)
+		again := append([]string{"verify", "--rebuild", image, "--", "--quiet"}, arguments...)
+		if c.again != "" {
+			again = append(again, "--compress", c.again)
+		}
+		if code, stdout, stderr := call(t, again...); code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+			t.Errorf("%q, then %q: %d, %q, %q", c.command, c.again, code, stdout, stderr)
+		}
+	}
+	config := filepath.Join(folder, "config")
+	writeFile(t, config, "[Build]\nCompress=gzip -n -9\n")
+	build(t, append([]string{"--config", config}, arguments...)...)
+	if _, stdout, stderr := call(t, "list", image); !strings.Contains(stdout, "part 1: gzip, ") {
+		t.Errorf("by the file: %s, %s", stdout, stderr)
+	}
+}
+
 func TestConfigFile(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "sub/build.conf")

@@ -36,7 +36,7 @@ func TestSignals(t *testing.T) {
 			heard := make(chan os.Signal, 1)
 			ossignal.Notify(heard, signal)
 			defer ossignal.Stop(heard)
-			command := thisProgram(t, append([]string{"build", "--zstd", compressor, "--quiet"}, append(arguments, "--output", image)...)...)
+			command := thisProgram(t, append([]string{"build", "--compress", compressor, "--quiet"}, append(arguments, "--output", image)...)...)
 			command.Env = append(os.Environ(), mainVariable+"=1")
 			var stderr bytes.Buffer
 			command.Stderr = &stderr

@@ -23,7 +23,8 @@ Compare an image with what its manifest lists, or with what the given options of
   --manifest FILE       the manifest (default: IMAGE.manifest.json)
   --rebuild             build it again, in a temporary directory, and compare; time,
                         compression and architecture are those of the manifest
-                        unless given
+                        unless given; what compressed it is run again only if
+                        it is a known program with options of levels
   -h, --help            print this
 
 It ends with 0 if they are the same, 1 if they differ or cannot be compared.
@@ -118,7 +119,12 @@ func rebuildImage(stop context.Context, file, manifest string, arguments []strin
 		fallthrough
 	case err == nil:
 		if s.Compression == "" {
-			s.Compression = recorded.Image.Compression
+			if s.Compressor, err = recorded.RepeatCompressor(); err != nil {
+				return nil, err
+			}
+			if s.Compressor == nil {
+				s.Compression = recorded.Image.Compression
+			}
 		}
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, err

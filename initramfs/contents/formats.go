@@ -18,21 +18,23 @@ type format struct {
 	// open gives what the stream at the place of s holds. When that has been read to its end, s is
 	// behind the stream.
 	open func(s *source) (io.Reader, error)
+	// kernelTakes, if not nil, refuses a stream at the place of s that open would read, and the kernel would not. It leaves s there.
+	kernelTakes func(s *source) error
 }
 
 var formats = []format{
-	{"gzip", "\x1f\x8b", openGzip},
-	{"xz", "\xfd7zXZ\x00", openXz},
-	{"zstd", "\x28\xb5\x2f\xfd", openZstd},
-	{"lz4", "\x02\x21\x4c\x18", openLz4},
-	{"lz4", "\x04\x22\x4d\x18", func(*source) (io.Reader, error) {
+	{name: "gzip", magic: "\x1f\x8b", open: openGzip},
+	{name: "xz", magic: "\xfd7zXZ\x00", open: openXz, kernelTakes: takesXz},
+	{name: "zstd", magic: "\x28\xb5\x2f\xfd", open: openZstd},
+	{name: "lz4", magic: "\x02\x21\x4c\x18", open: openLz4},
+	{name: "lz4", magic: "\x04\x22\x4d\x18", open: func(*source) (io.Reader, error) {
 		return nil, errors.New("it is in lz4's frame format, which no kernel unpacks (lz4 -l makes the other one)")
 	}},
-	{"bzip2", "BZh", func(s *source) (io.Reader, error) { return bzip2.NewReader(s), nil }},
-	{"lzma", "\x5d\x00\x00", func(s *source) (io.Reader, error) {
+	{name: "bzip2", magic: "BZh", open: func(s *source) (io.Reader, error) { return bzip2.NewReader(s), nil }, kernelTakes: takesBzip2},
+	{name: "lzma", magic: "\x5d\x00\x00", open: func(s *source) (io.Reader, error) {
 		return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(s)
 	}},
-	{"lzo", "\x89\x4c\x5a\x4f", func(*source) (io.Reader, error) {
+	{name: "lzo", magic: "\x89\x4c\x5a\x4f", open: func(*source) (io.Reader, error) {
 		return nil, errors.New("lzo is not read here (lzop -d unpacks it)")
 	}},
 }
