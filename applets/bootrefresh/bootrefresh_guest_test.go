@@ -195,7 +195,7 @@ func TestEverythingElseRunsTheOriginal(t *testing.T) {
 		}, want: "another mount is at /etc"},
 		"another boot":              {change: edit(`"bootId":"`, `"bootId":"0`), want: "the kernel was started again"},
 		"no stamp":                  {change: func(*testing.T) { os.Remove(directory + "/stamp") }, want: "no such file"},
-		"a broken stamp":            {change: edit(`{`, ``), want: "read stamp: invalid character"},
+		"a broken stamp":            {change: edit(`{`, ``), want: "read stamp: read JSON at byte 9: text goes on behind"},
 		"a stamp of another class":  {change: edit(`"class":"confext"`, `"class":"sysext"`), want: "it is for \"sysext\"s"},
 		"a stamp that is a folder":  {change: func(t *testing.T) { os.Remove(directory + "/stamp"); write(t, directory+"/stamp/x", "", 0o644) }, want: "is a directory"},
 		"another mode":              {change: add("/etc/systemd/confext.conf", "[ConfExt]\nMutable=yes\n"), want: "the mode is yes and was no"},
