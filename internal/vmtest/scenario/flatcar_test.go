@@ -31,7 +31,8 @@ type flatcar struct {
 	values map[string]string
 }
 
-func prepareFlatcar(t *testing.T, suite string) *flatcar {
+// prepareFlatcar makes one, with more settings behind flatcarSettings.
+func prepareFlatcar(t *testing.T, suite string, more ...string) *flatcar {
 	t.Helper()
 	b, err := vmtest.OpenTestbed()
 	if err != nil {
@@ -47,7 +48,7 @@ func prepareFlatcar(t *testing.T, suite string) *flatcar {
 	}
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "preroot.conf")
-	if err := os.WriteFile(conf, []byte(flatcarSettings), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte(flatcarSettings+strings.Join(more, "")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	f := &flatcar{Machine: &Machine{Testbed: b, Kernel: kernel, Initrd: filepath.Join(dir, "initrd")}, disk: filepath.Join(dir, "disk.raw")}
@@ -103,10 +104,16 @@ var provedOnFlatcar = []string{
 	"7 this is the kernel that was to be tested",
 }
 
-// TestFlatcar boots the disk twice with what Flatcar's GRUB passes, to the end of the start, and then with a damaged /usr.
+// isOEM tells the partition of the OEM, at its place.
+func isOEM(m tableMount) bool {
+	return m.target == "/oem" && m.kind == "btrfs" && m.source == "/dev/vda6"
+}
+
+// TestFlatcar boots the disk twice with what Flatcar's GRUB passes, to the end of the start, and then with a damaged /usr. The partition of its OEM, a
+// btrfs, stays mounted under systemd.
 func TestFlatcar(t *testing.T) {
 	t.Parallel()
-	f := prepareFlatcar(t, vmtest.Forky)
+	f := prepareFlatcar(t, vmtest.Forky, oemSettings)
 	boot := func(t *testing.T) *vmtest.Run {
 		t.Helper()
 		// At a first boot systemd enables the log of audits, which would fill the console.
@@ -136,6 +143,12 @@ func TestFlatcar(t *testing.T) {
 				t.Errorf("%d of %d points were judged", len(findings), len(provedOnFlatcar))
 			}
 			judge(t, run, findings)
+			if _, found := run.Find("on /oem (btrfs), the partition of the OEM"); !found {
+				t.Error("the partition of the OEM was not mounted")
+			}
+			if table, err := report.mountTable("mountinfo"); err != nil || !slices.ContainsFunc(table, isOEM) {
+				t.Errorf("at the end of the start /oem is not mounted: %v, %+v", err, table)
+			}
 			if table, err := report.Text("dm-table"); err != nil || !strings.Contains(table, " "+f.values["USRHASH"]+" ") || !strings.Contains(table, " 4096 4096 260094 260095 sha256 ") {
 				t.Errorf("dm-table: %v\n%s", err, table)
 			}

@@ -91,7 +91,7 @@ var (
 		"/", "/usr", "/etc", "/etc/.systemd-confext", "/usr/.systemd-sysext",
 		"/proc", "/sys", "/dev", "/run", "/tmp", "/mnt/from-confext",
 		"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/hugepages", "/proc/sys/fs/binfmt_misc",
-		"/run/lock", "/run/user/0",
+		"/run/lock", "/run/user/0", "/oem",
 	}
 	usualFolders = []string{"/sys/", "/run/credentials/"}
 )
