@@ -1,9 +1,11 @@
 package main
 
 import (
+	"debug/elf"
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -66,6 +68,40 @@ func TestSealedHasNoShell(t *testing.T) {
 		ours + "/applets/report", ours + "/applets/switchroot", ours + "/applets/etcrules", "os/signal", "encoding/json", "crypto/rand"}, "os/exec") {
 		if !slices.Contains(full, want) || !coveredBy(neverSealed, want) {
 			t.Errorf("%s is not in the profile full, or not forbidden in the profile sealed", want)
+		}
+	}
+}
+
+// ofTheShellInBoot are functions of the boot that only a shell leads to; they share a package with what every profile has.
+var ofTheShellInBoot = []string{"rescue", "offer", "resume", "explainStop", "replan", "stopForShell"}
+
+// TestSealedLeavesOutWhatOnlyAShellLeadsTo links both profiles and looks at their functions.
+func TestSealedLeavesOutWhatOnlyAShellLeadsTo(t *testing.T) {
+	for tags, want := range map[string]bool{"": true, "sealed": false} {
+		program := filepath.Join(t.TempDir(), "program")
+		command := exec.Command("go", "build", "-tags="+tags, "-buildvcs=false", "-o", program, ".")
+		// For the machine that builds, whatever this test runs for: nobody runs it.
+		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=")
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v: %s", err, output)
+		}
+		file, err := elf.Open(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		symbols, err := file.Symbols()
+		if err != nil {
+			t.Fatal(err)
+		}
+		linked := map[string]bool{}
+		for _, symbol := range symbols {
+			linked[symbol.Name] = true
+		}
+		for _, name := range ofTheShellInBoot {
+			if function := ours + "/applets/boot.(*boot)." + name; linked[function] != want {
+				t.Errorf("tags %q: %s is linked: %v, want %v", tags, function, !want, want)
+			}
 		}
 	}
 }
