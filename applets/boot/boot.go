@@ -284,7 +284,7 @@ func (b *boot) planBoot() error {
 	}
 	b.loader = kernelmodules.NewLoader(b.index)
 	if b.plan.Verity.SealKeyring {
-		b.loader.Parameters = unsealed
+		b.loader.Parameters = unsealed()
 	}
 	return b.checkFirmware()
 }

@@ -48,10 +48,23 @@ type deniedError struct{ reason error }
 func (e *deniedError) Error() string { return e.reason.Error() }
 func (e *deniedError) Unwrap() error { return e.reason }
 
-// breakSteps says in front of which step a breakpoint lies.
-var breakSteps = map[plan.Breakpoint]string{
-	plan.BreakDevices: stepDevices, plan.BreakVerity: stepUsr, plan.BreakMount: stepMount,
-	plan.BreakEtc: stepEtc, plan.BreakMerge: stepExtensions, plan.BreakSwitchRoot: stepHandOver,
+// breakStep says in front of which step a breakpoint lies.
+func breakStep(point plan.Breakpoint) string {
+	switch point {
+	case plan.BreakDevices:
+		return stepDevices
+	case plan.BreakVerity:
+		return stepUsr
+	case plan.BreakMount:
+		return stepMount
+	case plan.BreakEtc:
+		return stepEtc
+	case plan.BreakMerge:
+		return stepExtensions
+	case plan.BreakSwitchRoot:
+		return stepHandOver
+	}
+	return ""
 }
 
 // breakBefore stops in front of a step if the command line asks for it, until somebody leaves the shell.
@@ -59,7 +72,7 @@ func (b *boot) breakBefore(step string) error {
 	if !hasShell {
 		return nil
 	}
-	i := slices.IndexFunc(b.breakpoints, func(point plan.Breakpoint) bool { return breakSteps[point] == step })
+	i := slices.IndexFunc(b.breakpoints, func(point plan.Breakpoint) bool { return breakStep(point) == step })
 	if i < 0 {
 		return nil
 	}

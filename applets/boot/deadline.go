@@ -1,10 +1,11 @@
 package boot
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 const (
@@ -39,7 +40,7 @@ func keepClock() {
 }
 
 // errLate says that something was not waited for any longer.
-var errLate = errors.New("it took too long")
+const errLate = sentinel.Error("it took too long")
 
 // within runs what must not take longer than a time, and goes on without it then.
 func within(limit time.Duration, what string, run func() error) error {

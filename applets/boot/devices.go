@@ -43,9 +43,16 @@ type driverLoad struct {
 	err    error
 }
 
-// slowDrivers take long to look for disks, or find what is rarely the system
-// disk: they come after the others.
-var slowDrivers = map[string]int{"ahci": 1, "ata_piix": 1, "usb_storage": 2, "uas": 2, "xhci_pci": 2}
+// slowness is larger the later a driver comes: one takes long to look for disks, or finds what is rarely the system disk.
+func slowness(driver string) int {
+	switch driver {
+	case "ahci", "ata_piix":
+		return 1
+	case "usb_storage", "uas", "xhci_pci":
+		return 2
+	}
+	return 0
+}
 
 // offer adds the drivers of new devices to the queue.
 func (d *drivers) offer(b *boot, modaliases []string) {
@@ -61,7 +68,7 @@ func (d *drivers) offer(b *boot, modaliases []string) {
 			}
 		}
 	}
-	sort.SliceStable(d.queue, func(i, j int) bool { return slowDrivers[d.queue[i]] < slowDrivers[d.queue[j]] })
+	sort.SliceStable(d.queue, func(i, j int) bool { return slowness(d.queue[i]) < slowness(d.queue[j]) })
 }
 
 // next starts to load the next driver, if none is being loaded.

@@ -29,19 +29,22 @@ const (
 )
 
 // stepCodes are the codes of steps whose error says nothing closer: a plain one, and one for a refusal by plan.
-var stepCodes = map[string]struct{ plain, refused failurescreen.Code }{
-	stepAPI:        {failurescreen.APIMount, failurescreen.APIMount},
-	stepSettings:   {failurescreen.Settings, failurescreen.CommandLine},
-	stepDevices:    {failurescreen.DeviceSearch, failurescreen.DeviceRefused},
-	stepUsr:        {failurescreen.UsrOpen, failurescreen.UsrOpen},
-	stepRoot:       {failurescreen.RootMount, failurescreen.RootCheck},
-	stepStage:      {failurescreen.UsrOpen, failurescreen.CommandLine},
-	stepEnter:      {failurescreen.HandOver, failurescreen.HandOver},
-	stepStub:       {failurescreen.HandOver, failurescreen.HandOver},
-	stepMount:      {failurescreen.RootMount, failurescreen.RootCheck},
-	stepEtc:        {failurescreen.EtcRules, failurescreen.EtcRules},
-	stepExtensions: {failurescreen.ExtensionMerge, failurescreen.ExtensionMerge},
-	stepHandOver:   {failurescreen.HandOver, failurescreen.HandOver},
+var stepCodes = []struct {
+	step           string
+	plain, refused *failurescreen.Code
+}{
+	{stepAPI, &failurescreen.APIMount, &failurescreen.APIMount},
+	{stepSettings, &failurescreen.Settings, &failurescreen.CommandLine},
+	{stepDevices, &failurescreen.DeviceSearch, &failurescreen.DeviceRefused},
+	{stepUsr, &failurescreen.UsrOpen, &failurescreen.UsrOpen},
+	{stepRoot, &failurescreen.RootMount, &failurescreen.RootCheck},
+	{stepStage, &failurescreen.UsrOpen, &failurescreen.CommandLine},
+	{stepEnter, &failurescreen.HandOver, &failurescreen.HandOver},
+	{stepStub, &failurescreen.HandOver, &failurescreen.HandOver},
+	{stepMount, &failurescreen.RootMount, &failurescreen.RootCheck},
+	{stepEtc, &failurescreen.EtcRules, &failurescreen.EtcRules},
+	{stepExtensions, &failurescreen.ExtensionMerge, &failurescreen.ExtensionMerge},
+	{stepHandOver, &failurescreen.HandOver, &failurescreen.HandOver},
 }
 
 // missingError says that a device did not appear.
@@ -96,7 +99,8 @@ func failureCode(step string, err error) failurescreen.Code {
 		}
 		return failurescreen.UsrDamaged
 	}
-	switch codes := stepCodes[step]; {
+	plainCode, refusedCode := codesOf(step)
+	switch {
 	case is[*missingError](err):
 		return failurescreen.DeviceMissing
 	case is[*apply.RefusedError](err) && step == stepUsr:
@@ -105,13 +109,23 @@ func failureCode(step string, err error) failurescreen.Code {
 		return failurescreen.UsrSuperblock
 	case is[*plan.RequiredError](err):
 		return failurescreen.ExtensionRequired
-	case codes.plain.Name == "":
+	case plainCode.Name == "":
 		return failurescreen.Unknown
 	case is[*plan.Refusal](err):
-		return codes.refused
+		return refusedCode
 	default:
-		return codes.plain
+		return plainCode
 	}
+}
+
+// codesOf returns those of a step; nothing for one that is not known.
+func codesOf(step string) (plain, refused failurescreen.Code) {
+	for _, codes := range stepCodes {
+		if codes.step == step {
+			return *codes.plain, *codes.refused
+		}
+	}
+	return plain, refused
 }
 
 func is[E error](err error) bool {

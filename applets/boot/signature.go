@@ -129,7 +129,7 @@ func (b *boot) findCertificates(root *rootdir.Root) ([]trust.Certificate, error)
 }
 
 // unsealed makes the module leave its keyring open, to be filled and sealed here.
-var unsealed = map[string]string{"dm_verity": "keyring_unsealed=1"}
+func unsealed() map[string]string { return map[string]string{"dm_verity": "keyring_unsealed=1"} }
 
 // sealKeyring lets the kernel trust the certificates of the image for root hashes, and no others from then on. It is
 // sealed even if that fails.

@@ -120,9 +120,6 @@ func (c *change) plan() (*observed, *plan.Merge, error) {
 	return v, m, nil
 }
 
-// errMergeFailed is systemd's last word on a failure of any kind; what failed stands before it.
-var errMergeFailed = failf("Failed to merge hierarchies")
-
 func asMergeFailure(err error) error {
 	if strict, ok := errors.AsType[*plan.StrictError](err); ok {
 		// Here systemd has not come to the hierarchies yet.

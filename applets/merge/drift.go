@@ -85,14 +85,23 @@ func (o *opened) findDrift() ([]etcrules.Drift, error) {
 	return all, nil
 }
 
-// driftWords are what is printed for a state.
-var driftWords = map[etcrules.State]string{
-	etcrules.Same:       "same as default (frozen)",
-	etcrules.Changed:    "changed",
-	etcrules.HidesNewer: "hides a newer default",
-	etcrules.Deleted:    "deleted",
-	etcrules.Opaque:     "opaque",
-	etcrules.Added:      "added",
+// driftWord is what is printed for a state.
+func driftWord(state etcrules.State) string {
+	switch state {
+	case etcrules.Same:
+		return "same as default (frozen)"
+	case etcrules.Changed:
+		return "changed"
+	case etcrules.HidesNewer:
+		return "hides a newer default"
+	case etcrules.Deleted:
+		return "deleted"
+	case etcrules.Opaque:
+		return "opaque"
+	case etcrules.Added:
+		return "added"
+	}
+	return ""
 }
 
 func (s *session) printDrift(all []etcrules.Drift) {
@@ -103,7 +112,7 @@ func (s *session) printDrift(all []etcrules.Drift) {
 		if d.Hidden {
 			note = strings.TrimPrefix(note+", below an opaque directory", ", ")
 		}
-		t.rows = append(t.rows, []string{driftWords[d.State], d.Type, printablePath(d.Path), note})
+		t.rows = append(t.rows, []string{driftWord(d.State), d.Type, printablePath(d.Path), note})
 		member := object{{"path", d.Path}, {"state", string(d.State)}, {"type", d.Type}, {"why", d.Why}, {"hidden", d.Hidden}, {"modified", uint64(max(d.Modified, 0) / 1000)}}
 		if d.DefaultModified != 0 {
 			member = append(member, object{{"defaultModified", uint64(max(d.DefaultModified, 0) / 1000)}}...)

@@ -19,6 +19,7 @@ import (
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/observe"
 	"github.com/preroot/preroot/internal/osrelease"
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // session is one call of the applet.
@@ -64,7 +65,7 @@ func (s *session) run(arguments []string) int {
 	if s.image != "" && !mountapi.IsPrivate() {
 		return s.runPrivately()
 	}
-	action := actions[s.command]
+	action := findAction(s.command)
 	if err := s.mountImage(); err != nil {
 		s.complain(err)
 		return 1
@@ -137,19 +138,35 @@ func classOf(program string) osrelease.Class {
 	return osrelease.ClassConfext
 }
 
-// actions are the commands by what is typed.
-var actions = map[string]func(*session) error{
-	"status":  (*session).status,
-	"list":    (*session).list,
-	"merge":   func(s *session) error { return s.change((*change).merge) },
-	"refresh": func(s *session) error { return s.change((*change).refresh) },
-	"unmerge": func(s *session) error { return s.change((*change).unmerge) },
-	"plan":    (*session).plan,
-	"explain": (*session).explain,
-	"drift":   (*session).drift,
+// findAction returns the command that a word stands for, nil if it is none.
+func findAction(command string) func(*session) error {
+	switch command {
+	case "status":
+		return (*session).status
+	case "list":
+		return (*session).list
+	case "merge":
+		return func(s *session) error { return s.change((*change).merge) }
+	case "refresh":
+		return func(s *session) error { return s.change((*change).refresh) }
+	case "unmerge":
+		return func(s *session) error { return s.change((*change).unmerge) }
+	case "plan":
+		return (*session).plan
+	case "explain":
+		return (*session).explain
+	case "drift":
+		return (*session).drift
+	}
+	return nil
 }
 
-var errPrivileges = failf("Need to be privileged.")
+// Messages of systemd's.
+const (
+	errPrivileges = sentinel.Error("Need to be privileged.")
+	// errMergeFailed is its last word on a failure of any kind; what failed stands before it.
+	errMergeFailed = sentinel.Error("Failed to merge hierarchies")
+)
 
 // checkPrivileges asks for what mounting takes.
 func checkPrivileges() error {

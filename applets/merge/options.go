@@ -150,7 +150,7 @@ func (s *session) parseCommand(words []string) (text string, err error) {
 	if s.command == "help" {
 		return s.usage(), nil
 	}
-	if actions[s.command] == nil {
+	if findAction(s.command) == nil {
 		return "", failf("Unknown command verb '%s'.", s.command)
 	}
 	if s.image != "" && (s.root != "" || s.command != "plan" && s.command != "explain" && s.command != "list") {

@@ -2,13 +2,13 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/preroot/preroot/internal/bootreport"
+	"github.com/preroot/preroot/internal/sentinel"
 	"github.com/preroot/preroot/internal/servicemanager"
 )
 
@@ -30,7 +30,7 @@ type request struct {
 }
 
 // errUsage is a command line that is not understood.
-var errUsage = errors.New("bad command line")
+const errUsage = sentinel.Error("bad command line")
 
 func parse(arguments []string) (r request, err error) {
 	for i := 0; i < len(arguments); i++ {

@@ -131,9 +131,12 @@ func (d *drawing) text(class string, x, y float64, anchor, text string) {
 	fmt.Fprintf(&d.Builder, `<text class="%s" x="%.1f" y="%.1f"%s>%s</text>`+"\n", class, x, y, anchor, escape(text))
 }
 
-var xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
+// newEscapes returns what makes a text fit for XML.
+func newEscapes() *strings.Replacer {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
+}
 
 // escape makes a text fit for XML: what cannot be printed, control characters included, becomes "?".
 func escape(text string) string {
-	return xmlEscapes.Replace(bootlog.Printable(strings.ReplaceAll(text, "\n", " ")))
+	return newEscapes().Replace(bootlog.Printable(strings.ReplaceAll(text, "\n", " ")))
 }

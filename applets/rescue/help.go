@@ -46,7 +46,7 @@ func (s *shell) help(c ownCall) error {
 	case 2:
 		return s.helpWith(c, c.arguments[1])
 	default:
-		return c.fail(2, "usage: %s", ownWords["help"].usage)
+		return c.fail(2, "usage: %s", ownWords()["help"].usage)
 	}
 	out := c.Stdout
 	fmt.Fprintln(out, "A POSIX shell with bash's words. Tab completes, cursor keys edit and recall,")
@@ -86,13 +86,13 @@ func printTask(out io.Writer, title string, lines []string) {
 // toolNames are the commands that are no words of the language.
 func (s *shell) toolNames() []string {
 	return slices.DeleteFunc(s.commandNames(), func(name string) bool {
-		return isShellWord(name) && ownWords[name].run == nil || strings.Contains(name, " ")
+		return isShellWord(name) && ownWords()[name].run == nil || strings.Contains(name, " ")
 	})
 }
 
 // helpWith tells more of one command.
 func (s *shell) helpWith(c ownCall, name string) error {
-	own, isOwn := ownWords[name]
+	own, isOwn := ownWords()[name]
 	switch {
 	case isOwn:
 		_, err := io.WriteString(c.Stdout, own.text())

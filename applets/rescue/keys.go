@@ -7,12 +7,12 @@ const ctrlA, ctrlC, ctrlE, ctrlU, escape = 1, 3, 5, 21, 27
 
 // keySequences are what terminals send for keys that the editor knows by another name: the console of Linux, the VT220 and
 // its followers, and terminals in application mode.
-var keySequences = map[string]string{
-	"\x1b[1~": string(rune(ctrlA)), "\x1b[7~": string(rune(ctrlA)), "\x1bOH": string(rune(ctrlA)),
-	"\x1b[4~": string(rune(ctrlE)), "\x1b[8~": string(rune(ctrlE)), "\x1bOF": string(rune(ctrlE)),
-	"\x1bOA": "\x1b[A", "\x1bOB": "\x1b[B", "\x1bOC": "\x1b[C", "\x1bOD": "\x1b[D",
+var keySequences = []struct{ sent, known string }{
+	{"\x1b[1~", string(rune(ctrlA))}, {"\x1b[7~", string(rune(ctrlA))}, {"\x1bOH", string(rune(ctrlA))},
+	{"\x1b[4~", string(rune(ctrlE))}, {"\x1b[8~", string(rune(ctrlE))}, {"\x1bOF", string(rune(ctrlE))},
+	{"\x1bOA", "\x1b[A"}, {"\x1bOB", "\x1b[B"}, {"\x1bOC", "\x1b[C"}, {"\x1bOD", "\x1b[D"},
 	// A word to the left or right, with Ctrl instead of Alt.
-	"\x1b[1;5C": "\x1b[1;3C", "\x1b[1;5D": "\x1b[1;3D",
+	{"\x1b[1;5C", "\x1b[1;3C"}, {"\x1b[1;5D", "\x1b[1;3D"},
 }
 
 // longestSequence bounds what is held back as the beginning of a sequence, in bytes.
@@ -39,8 +39,8 @@ func (k *keys) add(typed []byte) (interrupted bool) {
 		}
 		k.held = append(k.held, c)
 		text := string(k.held)
-		switch known, ok := keySequences[text]; {
-		case ok:
+		switch known := translateKey(text); {
+		case known != "":
 			k.ready, k.held = append(k.ready, known...), nil
 		case !isSequenceStart(text) || len(text) >= longestSequence:
 			k.ready, k.held = append(k.ready, text...), nil
@@ -49,10 +49,20 @@ func (k *keys) add(typed []byte) (interrupted bool) {
 	return false
 }
 
+// translateKey returns what the editor knows a sequence as, "" for one that is not in the table.
+func translateKey(sent string) string {
+	for _, sequence := range keySequences {
+		if sequence.sent == sent {
+			return sequence.known
+		}
+	}
+	return ""
+}
+
 // isSequenceStart reports whether a longer text may be a known sequence.
 func isSequenceStart(text string) bool {
-	for sequence := range keySequences {
-		if strings.HasPrefix(sequence, text) {
+	for _, sequence := range keySequences {
+		if strings.HasPrefix(sequence.sent, text) {
 			return true
 		}
 	}

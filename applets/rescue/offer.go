@@ -12,6 +12,7 @@ import (
 
 	"github.com/preroot/preroot/internal/bootlog"
 	"github.com/preroot/preroot/internal/console"
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // Offer is a shell on every console, made by PID 1.
@@ -40,9 +41,9 @@ type Outcome struct {
 }
 
 // ErrNobody says that the time for an answer is over, ErrStopped that nobody is asked any more.
-var (
-	ErrNobody  = errors.New("nobody answered in time")
-	ErrStopped = errors.New("the shell was ended from outside")
+const (
+	ErrNobody  = sentinel.Error("nobody answered in time")
+	ErrStopped = sentinel.Error("the shell was ended from outside")
 )
 
 // event is what happens to a session.

@@ -100,7 +100,11 @@ func runSession(applets []string) int {
 }
 
 // errDenied says that the passphrase was wrong too often.
-var errDenied = fmt.Errorf("%d wrong passphrases", attempts)
+var errDenied error = deniedError{}
+
+type deniedError struct{}
+
+func (deniedError) Error() string { return fmt.Sprintf("%d wrong passphrases", attempts) }
 
 // askPassphrase asks for the passphrase of a hash until it is right. punish is called after a wrong one.
 func askPassphrase(hash string, read func() ([]byte, error), out io.Writer, punish func()) error {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/preroot/preroot/applets/rescue/toolbox"
 	"github.com/preroot/preroot/internal/bootlog"
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // self is this program, whatever became of its file.
@@ -201,7 +202,7 @@ type editor interface {
 }
 
 // errInterrupted says that what was typed shall be forgotten.
-var errInterrupted = errors.New("interrupted")
+const errInterrupted = sentinel.Error("interrupted")
 
 // interact reads and runs what a person types until they leave, or the terminal is lost. typed is called after every
 // line.
@@ -239,7 +240,7 @@ func (s *shell) interact(e editor, typed func()) (code int, lost bool) {
 // promptName says where one is: not in the system that should have been booted.
 const promptName = "preroot rescue"
 
-var errLeft = errors.New("left with Ctrl-D")
+const errLeft = sentinel.Error("left with Ctrl-D")
 
 // readCommand reads lines until they are a whole command, or can be none.
 func (s *shell) readCommand(e editor, typed func()) (string, error) {

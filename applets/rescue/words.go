@@ -34,11 +34,9 @@ func (c ownCall) fail(code int, format string, values ...any) error {
 	return status(code)
 }
 
-// ownWords are filled below, since help reads them.
-var ownWords map[string]ownWord
-
-func init() {
-	ownWords = map[string]ownWord{
+// ownWords are made when somebody asks for them: a table of the package would be made at each start of the program.
+func ownWords() map[string]ownWord {
+	return map[string]ownWord{
 		"help": {"help [NAME]", "Lists what there is, by what somebody wants to do, or tells more of one command.", (*shell).help},
 		"why": {"why", "Tells again why the boot stopped: the cause, the step that failed and what it waited for, the steps before it and " +
 			"those to come.", (*shell).why},
@@ -73,7 +71,7 @@ func (s *shell) intercept(_ context.Context, arguments []string) ([]string, erro
 // runOwn runs a command of the shell itself, if it is one.
 func (s *shell) runOwn(ctx context.Context, hc interp.HandlerContext, arguments []string) (found bool, err error) {
 	name := strings.TrimPrefix(arguments[0], "preroot ")
-	own, found := ownWords[name]
+	own, found := ownWords()[name]
 	if !found {
 		return false, nil
 	}
@@ -89,7 +87,7 @@ func (s *shell) runOwn(ctx context.Context, hc interp.HandlerContext, arguments 
 func (s *shell) why(c ownCall) error {
 	switch {
 	case len(c.arguments) > 1:
-		return c.fail(2, "usage: %s", ownWords["why"].usage)
+		return c.fail(2, "usage: %s", ownWords()["why"].usage)
 	case s.boot.why == "":
 		return c.fail(1, "this shell was not opened by a boot that stopped; \"report\" shows how the last one went")
 	}
@@ -118,7 +116,7 @@ func joinWords(arguments []string) (string, error) {
 	for _, argument := range arguments {
 		key, _, _ := strings.Cut(argument, "=")
 		if key == "" || strings.HasPrefix(key, "-") || strings.ContainsAny(key, " \t") {
-			return "", fmt.Errorf("%q is no word for the kernel command line; usage: %s", argument, ownWords["resume"].usage)
+			return "", fmt.Errorf("%q is no word for the kernel command line; usage: %s", argument, ownWords()["resume"].usage)
 		}
 		if strings.ContainsFunc(argument, func(r rune) bool { return r < ' ' || r == '"' || r == 0x7f }) {
 			return "", fmt.Errorf("%q has a character that cannot stand on a kernel command line", argument)
@@ -138,7 +136,7 @@ func joinWords(arguments []string) (string, error) {
 // commandNames are all that a command may begin with, but for programs in PATH.
 func (s *shell) commandNames() []string {
 	names := slices.Concat(s.applets, toolbox.Names())
-	for name := range ownWords {
+	for name := range ownWords() {
 		names = append(names, name)
 	}
 	names = append(names, shellWords...)
@@ -150,8 +148,11 @@ func (s *shell) commandNames() []string {
 }
 
 // shellWords are those of the language that somebody may look for.
-var shellWords = strings.Fields("alias break case cd command continue do done echo elif else esac eval exec exit export false fi for function if local printf " +
-	"pwd read return set shift source test then trap true type umask unset until wait while")
+var shellWords = []string{
+	"alias", "break", "case", "cd", "command", "continue", "do", "done", "echo", "elif", "else", "esac", "eval", "exec", "exit", "export", "false", "fi",
+	"for", "function", "if", "local", "printf", "pwd", "read", "return", "set", "shift", "source", "test", "then", "trap", "true", "type", "umask", "unset",
+	"until", "wait", "while",
+}
 
 // isShellWord reports whether a name is one of the language.
 func isShellWord(name string) bool {

@@ -28,7 +28,7 @@ func runOpen(ctx context.Context, s *session) error {
 		}
 	}
 	if !s.rootHashFileGiven && len(s.operands) < 4 {
-		return errMissingRootHash
+		return missingRootHash()
 	}
 	if err := checkNewName(s.operands[1]); err != nil {
 		return err

@@ -114,7 +114,7 @@ func (found *option) apply(value string, o *options, given map[string]bool) (req
 		return textVersion, nil
 	}
 	given[found.long] = true
-	if found.set(o, value) {
+	if found.store(o, value) {
 		return textNone, nil
 	}
 	switch found.argument {

@@ -23,7 +23,7 @@ func (s *session) readRootHash(algorithm string, operand int) ([]byte, error) {
 	case operand < len(s.operands):
 		text = s.operands[operand]
 	default:
-		return nil, errMissingRootHash
+		return nil, missingRootHash()
 	}
 	root, err := veritytable.ParseRootHash(text, algorithm)
 	if err != nil {
@@ -32,7 +32,9 @@ func (s *session) readRootHash(algorithm string, operand int) ([]byte, error) {
 	return root, nil
 }
 
-var errMissingRootHash = fail(exitParameters, "Command requires <root_hash> or --root-hash-file option as argument.")
+func missingRootHash() error {
+	return fail(exitParameters, "Command requires <root_hash> or --root-hash-file option as argument.")
+}
 
 // readRootHashFile reads the first digits of a regular file; what stands
 // behind them, such as a line feed, does not count.

@@ -29,7 +29,7 @@ func (v *volume) devices() fec.Devices {
 
 func runVerify(ctx context.Context, s *session) error {
 	if !s.rootHashFileGiven && len(s.operands) < 3 {
-		return errMissingRootHash
+		return missingRootHash()
 	}
 	v, err := s.openVolume(s.operands[0], s.operands[1], 2)
 	if err != nil {

@@ -37,15 +37,25 @@ type session struct {
 // maxWorkers bounds the memory, half a MiB of data each.
 const maxWorkers = 16
 
-// actions are the commands by their canonical names.
-var actions = map[string]func(context.Context, *session) error{
-	"format": runFormat,
-	"verify": runVerify,
-	"open":   runOpen,
-	"close":  runClose,
-	"status": runStatus,
-	"dump":   runDump,
-	"trust":  runTrust,
+// findAction returns the command of a canonical name.
+func findAction(name string) func(context.Context, *session) error {
+	switch name {
+	case "format":
+		return runFormat
+	case "verify":
+		return runVerify
+	case "open":
+		return runOpen
+	case "close":
+		return runClose
+	case "status":
+		return runStatus
+	case "dump":
+		return runDump
+	case "trust":
+		return runTrust
+	}
+	return nil
 }
 
 // Main runs the applet; arguments[0] is the name it was called by. The exit code
@@ -93,7 +103,7 @@ func (s *session) run(ctx context.Context, arguments []string) int {
 	}
 	s.debugf("%s processing %q", versionText, arguments)
 	s.debugf("Running command %s.", s.action)
-	err = actions[s.action](ctx, s)
+	err = findAction(s.action)(ctx, s)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}

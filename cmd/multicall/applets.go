@@ -14,25 +14,30 @@ import (
 
 const usage = "call it as /init, as PID 1, or with an applet's name: preroot report, preroot verity, preroot merge"
 
-// applets maps the names that a link may have, besides those of the shell, to what they run. arguments[0] is the name.
-var applets = map[string]func(arguments []string) int{
-	"confext":         merge.Main,
-	"etc-rules":       etcrules.Main,
-	"merge":           merge.Main,
-	"report":          report.Main,
-	"switch_root":     switchroot.Main,
-	"switchroot":      switchroot.Main,
-	"sysext":          merge.Main,
-	"systemd-confext": merge.Main,
-	"systemd-sysext":  merge.Main,
-	"verity":          verity.Main,
-	"veritysetup":     verity.Main,
+// applets are the names that a link may have, besides those of the shell, with what they run. arguments[0] is the name.
+var applets = []struct {
+	name string
+	run  func(arguments []string) int
+}{
+	{"confext", merge.Main},
+	{"etc-rules", etcrules.Main},
+	{"merge", merge.Main},
+	{"report", report.Main},
+	{"switch_root", switchroot.Main},
+	{"switchroot", switchroot.Main},
+	{"sysext", merge.Main},
+	{"systemd-confext", merge.Main},
+	{"systemd-sysext", merge.Main},
+	{"verity", verity.Main},
+	{"veritysetup", verity.Main},
 }
 
 // findApplet returns what a name runs, nil if it runs nothing.
 func findApplet(name string) func(arguments []string) int {
-	if applet := applets[name]; applet != nil {
-		return applet
+	for _, applet := range applets {
+		if applet.name == name {
+			return applet.run
+		}
 	}
 	return shellApplet(name)
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/preroot/preroot/applets/boot"
@@ -33,8 +32,10 @@ func shellApplet(name string) func(arguments []string) int {
 
 // allNames are those that this program can be called by, sorted.
 func allNames() []string {
-	names := append(slices.Collect(maps.Keys(applets)), "sh")
-	names = append(names, toolbox.Names()...)
+	names := append(toolbox.Names(), "sh")
+	for _, applet := range applets {
+		names = append(names, applet.name)
+	}
 	slices.Sort(names)
 	return names
 }

@@ -1,10 +1,10 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/preroot/preroot/internal/devmapper"
+	"github.com/preroot/preroot/internal/sentinel"
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
@@ -17,7 +17,7 @@ type VerityState struct {
 }
 
 // ErrNotVerity says that a mapped device is not a verity device.
-var ErrNotVerity = errors.New("it is no verity device")
+const ErrNotVerity = sentinel.Error("it is no verity device")
 
 // ReadVerityState asks for the table and the status of a mapped device. The error matches ErrNotVerity if it is
 // something else: the UUID counts, as for veritysetup, and the type of the target.

@@ -52,7 +52,7 @@ var layers = []layer{
 		name: "formats",
 		packages: []string{"internal/cms", "internal/ddi", "internal/egrep", "internal/executable", "internal/fec", "internal/fstab", "internal/gpt", "internal/hashtree",
 			"internal/imagepolicy", "internal/inifile", "internal/jsontext",
-			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/passphrase", "internal/reedsolomon", "internal/superblock",
+			"internal/kernelcmdline", "internal/mountinfo", "internal/osrelease", "internal/passphrase", "internal/reedsolomon", "internal/sentinel", "internal/superblock",
 			"internal/tmpfiles", "internal/veritytable", "internal/versionorder"},
 		imports: []string{"formats"},
 		// The hashes that the standard library has not.

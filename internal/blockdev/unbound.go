@@ -16,8 +16,8 @@ type Unbound struct{ Bus, Name, Modalias string }
 // are likely to hang on. Buses whose devices live without drivers (acpi, cpu, platform devices of the board) are left out.
 func UnboundDevices(sys string) []Unbound {
 	var found []Unbound
-	for bus := range diskBuses {
-		files, err := filepath.Glob(path.Join(sys, "bus", bus, "devices/*/modalias"))
+	for _, bus := range diskBuses {
+		files, err := filepath.Glob(path.Join(sys, "bus", bus.name, "devices/*/modalias"))
 		if err != nil {
 			continue
 		}
@@ -27,7 +27,7 @@ func UnboundDevices(sys string) []Unbound {
 				continue
 			}
 			if alias := readLine(file); alias != "" {
-				found = append(found, Unbound{bus, path.Base(device), alias})
+				found = append(found, Unbound{bus.name, path.Base(device), alias})
 			}
 		}
 	}
@@ -39,8 +39,11 @@ func UnboundDevices(sys string) []Unbound {
 }
 
 // diskBuses are the buses with devices that disks hang on, the likelier ones lower.
-var diskBuses = map[string]int{
-	"virtio": 1, "nvme": 1, "scsi": 1, "vmbus": 1, "xen": 1, "mmc": 1, "sdio": 2, "usb": 2, "pci": 3, "ide": 2, "hid": 5,
+var diskBuses = []struct {
+	name string
+	rank int
+}{
+	{"virtio", 1}, {"nvme", 1}, {"scsi", 1}, {"vmbus", 1}, {"xen", 1}, {"mmc", 1}, {"sdio", 2}, {"usb", 2}, {"pci", 3}, {"ide", 2}, {"hid", 5},
 }
 
 // rank is lower the likelier a disk is behind the device.
@@ -53,5 +56,10 @@ func (u Unbound) rank() int {
 	case u.Bus == "pci" && strings.Contains(u.Modalias, "bc06"):
 		return 9
 	}
-	return diskBuses[u.Bus]
+	for _, bus := range diskBuses {
+		if bus.name == u.Bus {
+			return bus.rank
+		}
+	}
+	return 0
 }

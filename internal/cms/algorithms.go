@@ -2,7 +2,7 @@ package cms
 
 import (
 	"crypto"
-	_ "crypto/sha256" // for digestsByOID
+	_ "crypto/sha256" // for digestByOID
 	_ "crypto/sha512"
 )
 
@@ -34,11 +34,17 @@ const (
 	oidSHA512 = "\x60\x86\x48\x01\x65\x03\x04\x02\x03" // 2.16.840.1.101.3.4.2.3
 )
 
-// digestsByOID are the digests that are taken: SHA-1 and MD5 are broken.
-var digestsByOID = map[string]crypto.Hash{
-	oidSHA256: crypto.SHA256,
-	oidSHA384: crypto.SHA384,
-	oidSHA512: crypto.SHA512,
+// digestByOID returns a digest that is taken: SHA-1 and MD5 are broken.
+func digestByOID(identifier string) (digest crypto.Hash, taken bool) {
+	switch identifier {
+	case oidSHA256:
+		return crypto.SHA256, true
+	case oidSHA384:
+		return crypto.SHA384, true
+	case oidSHA512:
+		return crypto.SHA512, true
+	}
+	return 0, false
 }
 
 // scheme is how a signature is made of a digest.
@@ -55,12 +61,23 @@ type signatureAlgorithm struct {
 	digest crypto.Hash
 }
 
-var signaturesByOID = map[string]signatureAlgorithm{
-	oidRSA:         {schemeRSA, 0},
-	oidRSASHA256:   {schemeRSA, crypto.SHA256},
-	oidRSASHA384:   {schemeRSA, crypto.SHA384},
-	oidRSASHA512:   {schemeRSA, crypto.SHA512},
-	oidECDSASHA256: {schemeECDSA, crypto.SHA256},
-	oidECDSASHA384: {schemeECDSA, crypto.SHA384},
-	oidECDSASHA512: {schemeECDSA, crypto.SHA512},
+// signatureByOID returns an algorithm that is taken.
+func signatureByOID(identifier string) (algorithm signatureAlgorithm, taken bool) {
+	switch identifier {
+	case oidRSA:
+		return signatureAlgorithm{schemeRSA, 0}, true
+	case oidRSASHA256:
+		return signatureAlgorithm{schemeRSA, crypto.SHA256}, true
+	case oidRSASHA384:
+		return signatureAlgorithm{schemeRSA, crypto.SHA384}, true
+	case oidRSASHA512:
+		return signatureAlgorithm{schemeRSA, crypto.SHA512}, true
+	case oidECDSASHA256:
+		return signatureAlgorithm{schemeECDSA, crypto.SHA256}, true
+	case oidECDSASHA384:
+		return signatureAlgorithm{schemeECDSA, crypto.SHA384}, true
+	case oidECDSASHA512:
+		return signatureAlgorithm{schemeECDSA, crypto.SHA512}, true
+	}
+	return signatureAlgorithm{}, false
 }

@@ -150,7 +150,7 @@ func (e *elements) readDigest() (crypto.Hash, error) {
 	if err != nil {
 		return 0, err
 	}
-	hash, ok := digestsByOID[identifier]
+	hash, ok := digestByOID(identifier)
 	if !ok {
 		return 0, errors.New("a digest is none of SHA-256, SHA-384, SHA-512")
 	}

@@ -43,7 +43,7 @@ func parseSigner(info *elements) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	algorithm, ok := signaturesByOID[identifier]
+	algorithm, ok := signatureByOID(identifier)
 	if !ok {
 		return nil, errors.New("a signature is neither RSA (PKCS #1 v1.5) nor ECDSA with SHA-256, SHA-384 or SHA-512")
 	}

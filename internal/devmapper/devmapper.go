@@ -38,7 +38,7 @@ const (
 	CommandMessage  Command = 14
 )
 
-var commandNames = map[Command]string{
+var commandNames = [...]string{
 	CommandList:     "list devices",
 	CommandCreate:   "create device",
 	CommandRemove:   "remove device",

@@ -1,6 +1,7 @@
 package devmapper
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -55,13 +56,13 @@ func (a answer) devices() ([]Listed, error) {
 	const offsetNext, offsetName = 8, 12
 	var list []Listed
 	for rest := a.body; len(rest) >= offsetName; {
-		number := native.Uint64(rest)
+		number := binary.NativeEndian.Uint64(rest)
 		if number == 0 {
 			break
 		}
 		major, minor := deviceNumber(number)
 		list = append(list, Listed{Name: text(rest[offsetName:]), Major: major, Minor: minor})
-		next := native.Uint32(rest[offsetNext:])
+		next := binary.NativeEndian.Uint32(rest[offsetNext:])
 		if next == 0 {
 			return list, nil
 		}
@@ -80,10 +81,10 @@ func (a answer) targets() (map[string]TargetVersion, error) {
 	for rest := a.body; len(rest) >= offsetName; {
 		var version TargetVersion
 		for i := range version {
-			version[i] = native.Uint32(rest[offsetVersion+4*i:])
+			version[i] = binary.NativeEndian.Uint32(rest[offsetVersion+4*i:])
 		}
 		list[text(rest[offsetName:])] = version
-		next := native.Uint32(rest)
+		next := binary.NativeEndian.Uint32(rest)
 		if next == 0 {
 			break
 		}

@@ -54,8 +54,6 @@ type message struct {
 	room int
 }
 
-var native = binary.NativeEndian
-
 // encode lays the message out in a buffer of its own, since the kernel wipes
 // buffers that carry secure data.
 func (m message) encode() ([]byte, error) {
@@ -78,15 +76,15 @@ func (m message) encode() ([]byte, error) {
 	}
 	buf := make([]byte, headerSize+max(len(body), m.room))
 	for i, part := range []uint32{4, 0, 0} {
-		native.PutUint32(buf[i*4:], part)
+		binary.NativeEndian.PutUint32(buf[i*4:], part)
 	}
-	native.PutUint32(buf[offsetDataSize:], uint32(len(buf)))
-	native.PutUint32(buf[offsetDataStart:], headerSize)
+	binary.NativeEndian.PutUint32(buf[offsetDataSize:], uint32(len(buf)))
+	binary.NativeEndian.PutUint32(buf[offsetDataStart:], headerSize)
 	if m.target != nil {
-		native.PutUint32(buf[offsetTargetCount:], 1)
+		binary.NativeEndian.PutUint32(buf[offsetTargetCount:], 1)
 	}
-	native.PutUint32(buf[offsetFlags:], m.flags)
-	native.PutUint32(buf[offsetEventNumber:], m.eventNumber)
+	binary.NativeEndian.PutUint32(buf[offsetFlags:], m.flags)
+	binary.NativeEndian.PutUint32(buf[offsetEventNumber:], m.eventNumber)
 	copy(buf[offsetName:], m.name)
 	copy(buf[offsetUUID:], m.uuid)
 	copy(buf[headerSize:], body)
@@ -103,9 +101,9 @@ func (t *Target) encode() ([]byte, error) {
 	}
 	size := (targetSpecSize + len(t.Parameters) + 1 + 7) &^ 7
 	spec := make([]byte, size)
-	native.PutUint64(spec[0:], t.Start)
-	native.PutUint64(spec[8:], t.Sectors)
-	native.PutUint32(spec[20:], uint32(size))
+	binary.NativeEndian.PutUint64(spec[0:], t.Start)
+	binary.NativeEndian.PutUint64(spec[8:], t.Sectors)
+	binary.NativeEndian.PutUint32(spec[20:], uint32(size))
 	copy(spec[24:], t.Type)
 	copy(spec[targetSpecSize:], t.Parameters)
 	return spec, nil
@@ -125,16 +123,16 @@ func decode(buf []byte) (answer, error) {
 	if len(buf) < headerSize {
 		return answer{}, errors.New("short answer")
 	}
-	start, size := native.Uint32(buf[offsetDataStart:]), native.Uint32(buf[offsetDataSize:])
+	start, size := binary.NativeEndian.Uint32(buf[offsetDataStart:]), binary.NativeEndian.Uint32(buf[offsetDataSize:])
 	if start < headerSize || size < start || int64(size) > int64(len(buf)) {
 		start, size = headerSize, headerSize
 	}
 	return answer{
-		flags:       native.Uint32(buf[offsetFlags:]),
-		openCount:   int32(native.Uint32(buf[offsetOpenCount:])),
-		device:      native.Uint64(buf[offsetDevice:]),
+		flags:       binary.NativeEndian.Uint32(buf[offsetFlags:]),
+		openCount:   int32(binary.NativeEndian.Uint32(buf[offsetOpenCount:])),
+		device:      binary.NativeEndian.Uint64(buf[offsetDevice:]),
 		uuid:        text(buf[offsetUUID : offsetUUID+uuidSize]),
-		targetCount: native.Uint32(buf[offsetTargetCount:]),
+		targetCount: binary.NativeEndian.Uint32(buf[offsetTargetCount:]),
 		body:        buf[start:size],
 	}, nil
 }
@@ -145,8 +143,8 @@ func (a answer) firstTarget() (Target, error) {
 		return Target{}, errors.New("no table")
 	}
 	return Target{
-		Start:      native.Uint64(a.body[0:]),
-		Sectors:    native.Uint64(a.body[8:]),
+		Start:      binary.NativeEndian.Uint64(a.body[0:]),
+		Sectors:    binary.NativeEndian.Uint64(a.body[8:]),
 		Type:       text(a.body[24 : 24+typeSize]),
 		Parameters: text(a.body[targetSpecSize:]),
 	}, nil

@@ -2,6 +2,7 @@ package devmapper
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"testing"
 )
@@ -26,7 +27,7 @@ func TestMessageLayout(t *testing.T) {
 		{"version", 0, 4}, {"data_size", 12, 360}, {"data_start", 16, 312}, {"target_count", 20, 1},
 		{"flags", 28, 1}, {"event_nr", 32, 7}, {"sector_start", 312, 1}, {"length", 320, 2}, {"next", 332, 48},
 	} {
-		if got := native.Uint32(buf[field.at:]); got != field.want {
+		if got := binary.NativeEndian.Uint32(buf[field.at:]); got != field.want {
 			t.Errorf("%s: %d, want %d", field.name, got, field.want)
 		}
 	}
@@ -61,16 +62,16 @@ func TestDamagedAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(buf []byte){
-		"no target":                func(buf []byte) { native.PutUint32(buf[offsetTargetCount:], 0) },
-		"data starts in the head":  func(buf []byte) { native.PutUint32(buf[offsetDataStart:], 8) },
-		"data starts behind":       func(buf []byte) { native.PutUint32(buf[offsetDataStart:], 1<<31) },
-		"data ends before it":      func(buf []byte) { native.PutUint32(buf[offsetDataSize:], headerSize-8) },
-		"data ends behind":         func(buf []byte) { native.PutUint32(buf[offsetDataSize:], 1<<32-1) },
-		"data too short":           func(buf []byte) { native.PutUint32(buf[offsetDataSize:], headerSize+targetSpecSize-1) },
-		"nothing but a whole head": func(buf []byte) { native.PutUint32(buf[offsetDataSize:], headerSize) },
+		"no target":                func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetTargetCount:], 0) },
+		"data starts in the head":  func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetDataStart:], 8) },
+		"data starts behind":       func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetDataStart:], 1<<31) },
+		"data ends before it":      func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetDataSize:], headerSize-8) },
+		"data ends behind":         func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetDataSize:], 1<<32-1) },
+		"data too short":           func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetDataSize:], headerSize+targetSpecSize-1) },
+		"nothing but a whole head": func(buf []byte) { binary.NativeEndian.PutUint32(buf[offsetDataSize:], headerSize) },
 	} {
 		buf := bytes.Clone(base)
-		native.PutUint32(buf[offsetTargetCount:], 1)
+		binary.NativeEndian.PutUint32(buf[offsetTargetCount:], 1)
 		change(buf)
 		a, err := decode(buf)
 		if err != nil {
@@ -84,24 +85,24 @@ func TestDamagedAnswers(t *testing.T) {
 
 func TestDamagedLists(t *testing.T) {
 	good := make([]byte, 48)
-	native.PutUint64(good, 254<<8)
-	native.PutUint32(good[8:], 24)
+	binary.NativeEndian.PutUint64(good, 254<<8)
+	binary.NativeEndian.PutUint32(good[8:], 24)
 	copy(good[12:], "usr")
-	native.PutUint64(good[24:], 254<<8|1)
+	binary.NativeEndian.PutUint64(good[24:], 254<<8|1)
 	copy(good[36:], "root")
 	if listed, err := (answer{body: good}).devices(); err != nil || len(listed) != 2 || listed[1] != (Listed{"root", 254, 1}) {
 		t.Errorf("%+v, %v", listed, err)
 	}
 	for _, next := range []uint32{1, 11, 49, 1 << 31, 1<<32 - 1} {
 		damaged := bytes.Clone(good)
-		native.PutUint32(damaged[8:], next)
+		binary.NativeEndian.PutUint32(damaged[8:], next)
 		if listed, err := (answer{body: damaged}).devices(); err == nil {
 			t.Errorf("next at %d: %+v", next, listed)
 		}
 	}
 	for _, next := range []uint32{1, 15, 49, 1 << 31, 1<<32 - 1} {
 		damaged := make([]byte, 48)
-		native.PutUint32(damaged, next)
+		binary.NativeEndian.PutUint32(damaged, next)
 		if versions, err := (answer{body: damaged}).targets(); err == nil {
 			t.Errorf("next at %d: %+v", next, versions)
 		}
@@ -119,7 +120,7 @@ func TestMessageForTheDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	// struct dm_target_msg: a sector of 64 bits, then the text.
-	if want := append(make([]byte, 8), "@x\x00"...); !bytes.Equal(buf[headerSize:], want) || native.Uint32(buf[offsetTargetCount:]) != 0 {
+	if want := append(make([]byte, 8), "@x\x00"...); !bytes.Equal(buf[headerSize:], want) || binary.NativeEndian.Uint32(buf[offsetTargetCount:]) != 0 {
 		t.Errorf("%q", buf[headerSize:])
 	}
 }

@@ -196,11 +196,11 @@ func (p *parser) bracket(start int) (*set, error) {
 			if err != nil {
 				return nil, err
 			}
-			class, known := classes[name]
-			if !known {
+			members := class(name)
+			if members == nil {
 				return nil, p.fail(fmt.Sprintf("no class of characters is called %.20q", name))
 			}
-			s.ranges = append(s.ranges, class...)
+			s.ranges = append(s.ranges, members...)
 			s.doubtful = s.doubtful || (name != "digit" && name != "xdigit")
 			continue
 		}

@@ -23,35 +23,44 @@ func (s *set) has(r rune) bool {
 
 func single(r rune) *set { return &set{ranges: [][2]rune{{r, r}}} }
 
-// classes are those of POSIX in ASCII.
-var classes = map[string][][2]rune{
-	"alpha":  {{'A', 'Z'}, {'a', 'z'}},
-	"digit":  {{'0', '9'}},
-	"alnum":  {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}},
-	"upper":  {{'A', 'Z'}},
-	"lower":  {{'a', 'z'}},
-	"space":  {{'\t', '\r'}, {' ', ' '}},
-	"blank":  {{'\t', '\t'}, {' ', ' '}},
-	"punct":  {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}},
-	"print":  {{' ', '~'}},
-	"graph":  {{'!', '~'}},
-	"cntrl":  {{0, 0x1f}, {0x7f, 0x7f}},
-	"xdigit": {{'0', '9'}, {'A', 'F'}, {'a', 'f'}},
+// class returns those of POSIX in ASCII, nil if there is none of that name.
+func class(name string) [][2]rune {
+	switch name {
+	case "alpha":
+		return [][2]rune{{'A', 'Z'}, {'a', 'z'}}
+	case "digit":
+		return [][2]rune{{'0', '9'}}
+	case "alnum":
+		return [][2]rune{{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}
+	case "upper":
+		return [][2]rune{{'A', 'Z'}}
+	case "lower":
+		return [][2]rune{{'a', 'z'}}
+	case "space":
+		return [][2]rune{{'\t', '\r'}, {' ', ' '}}
+	case "blank":
+		return [][2]rune{{'\t', '\t'}, {' ', ' '}}
+	case "punct":
+		return [][2]rune{{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}
+	case "print":
+		return [][2]rune{{' ', '~'}}
+	case "graph":
+		return [][2]rune{{'!', '~'}}
+	case "cntrl":
+		return [][2]rune{{0, 0x1f}, {0x7f, 0x7f}}
+	case "xdigit":
+		return [][2]rune{{'0', '9'}, {'A', 'F'}, {'a', 'f'}}
+	}
+	return nil
 }
-
-// word is what \w stands for, space what \s does.
-var (
-	word  = append([][2]rune{{'_', '_'}}, classes["alnum"]...)
-	space = classes["space"]
-)
 
 // escaped returns what a letter behind a backslash stands for, nil if it is none of those known here.
 func escaped(letter rune) *set {
 	switch letter {
 	case 'w', 'W':
-		return &set{ranges: word, negated: letter == 'W', doubtful: true}
+		return &set{ranges: append(class("alnum"), [2]rune{'_', '_'}), negated: letter == 'W', doubtful: true}
 	case 's', 'S':
-		return &set{ranges: space, negated: letter == 'S', doubtful: true}
+		return &set{ranges: class("space"), negated: letter == 'S', doubtful: true}
 	}
 	return nil
 }

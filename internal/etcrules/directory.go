@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // facts are what is known of an entry without opening it.
@@ -43,10 +45,10 @@ func (f *facts) isSame(seen *facts) bool {
 }
 
 // errElsewhere is met where a walk would leave the file system.
-var errElsewhere = errors.New("it is on another file system")
+const errElsewhere = sentinel.Error("it is on another file system")
 
 // errLink is met where a link would have to be followed.
-var errLink = errors.New("a symbolic link is in the way")
+const errLink = sentinel.Error("a symbolic link is in the way")
 
 // inside is how names and paths are looked up: below the directory, on its mount, through no link.
 const inside = unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV | unix.RESOLVE_BENEATH
@@ -188,7 +190,7 @@ func (d *directory) openRegular(name string, seen *facts) (int, error) {
 	return fd, nil
 }
 
-var errChanged = errors.New("it was changed meanwhile")
+const errChanged = sentinel.Error("it was changed meanwhile")
 
 // parentOf returns the path of the directory above, "" for that of the root.
 func parentOf(path string) string { return path[:max(strings.LastIndexByte(path, '/'), 0)] }

@@ -99,7 +99,8 @@ type elfLayout struct {
 	word                                   int
 }
 
-var layouts = map[byte]elfLayout{
+// layouts are those of the classes. The first one is none.
+var layouts = [...]elfLayout{
 	class32: {header: 52, tableAt: 28, entrySize: 42, entryCount: 44, entry: 32, segmentAt: 4, segmentSize: 16, word: 4},
 	class64: {header: 64, tableAt: 32, entrySize: 54, entryCount: 56, entry: 56, segmentAt: 8, segmentSize: 32, word: 8},
 }
@@ -108,10 +109,11 @@ func readELF(r io.ReaderAt, start []byte) (Program, error) {
 	if len(start) <= machineOffset+1 || start[orderOffset] != littleEndian {
 		return Program{}, errors.New("its ELF header is not of a machine that preroot runs on")
 	}
-	layout, known := layouts[start[classOffset]]
-	if !known || len(start) < layout.header {
+	class := start[classOffset]
+	if class != class32 && class != class64 || len(start) < layouts[class].header {
 		return Program{}, errors.New("its ELF header is damaged")
 	}
+	layout := &layouts[class]
 	program := Program{Machine: Machine(binary.LittleEndian.Uint16(start[machineOffset:]))}
 	table := layout.readWord(start[layout.tableAt:])
 	size, count := binary.LittleEndian.Uint16(start[layout.entrySize:]), binary.LittleEndian.Uint16(start[layout.entryCount:])

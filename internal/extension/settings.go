@@ -33,7 +33,7 @@ var (
 	// AllSettings are for a running system, which is what its /etc says.
 	AllSettings = []string{"/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}
 	// VerifiedSettings leave out what comes, before the switch, from a place that nobody has verified.
-	VerifiedSettings = AllSettings[2:]
+	VerifiedSettings = []string{"/usr/local/lib/systemd", "/usr/lib/systemd"}
 )
 
 // ReadSettings reads the configuration of a class from directories below root. Settings has a warning for each of

@@ -23,9 +23,15 @@ import (
 
 // Errors of Compute that veritysetup has sentences for.
 var (
-	ErrBlockSizes = errors.New("data and hash blocks differ in size, which error correction cannot have")
-	ErrRoots      = fmt.Errorf("parity bytes not within %d to %d", reedsolomon.MinRoots, reedsolomon.MaxRoots)
+	ErrBlockSizes       = errors.New("data and hash blocks differ in size, which error correction cannot have")
+	ErrRoots      error = rootsError{}
 )
+
+type rootsError struct{}
+
+func (rootsError) Error() string {
+	return fmt.Sprintf("parity bytes not within %d to %d", reedsolomon.MinRoots, reedsolomon.MaxRoots)
+}
 
 // Layout is where things are.
 type Layout struct {

@@ -23,32 +23,44 @@ import (
 	"golang.org/x/crypto/ripemd160"
 )
 
-// constructors has the algorithms of veritytable.DigestSize.
-var constructors = map[string]func() hash.Hash{
-	"md4":         md4.New,
-	"md5":         md5.New,
-	"ripemd160":   ripemd160.New,
-	"rmd160":      ripemd160.New,
-	"sha1":        sha1.New,
-	"sha224":      sha256.New224,
-	"sha256":      sha256.New,
-	"sha384":      sha512.New384,
-	"sha512":      sha512.New,
-	"sha512-224":  sha512.New512_224,
-	"sha512-256":  sha512.New512_256,
-	"sha3-224":    func() hash.Hash { return sha3.New224() },
-	"sha3-256":    func() hash.Hash { return sha3.New256() },
-	"sha3-384":    func() hash.Hash { return sha3.New384() },
-	"sha3-512":    func() hash.Hash { return sha3.New512() },
-	"blake2b-512": func() hash.Hash { return unkeyed(blake2b.New512(nil)) },
-	"blake2s-256": func() hash.Hash { return unkeyed(blake2s.New256(nil)) },
-}
-
 // NewHash returns what makes hashes of the algorithm, named as in a superblock, in any case of
 // letters. The algorithms are those that veritytable.DigestSize knows.
-func NewHash(algorithm string) (func() hash.Hash, bool) {
-	newHash, ok := constructors[strings.ToLower(algorithm)]
-	return newHash, ok
+func NewHash(algorithm string) (newHash func() hash.Hash, known bool) {
+	switch strings.ToLower(algorithm) {
+	case "md4":
+		return md4.New, true
+	case "md5":
+		return md5.New, true
+	case "ripemd160", "rmd160":
+		return ripemd160.New, true
+	case "sha1":
+		return sha1.New, true
+	case "sha224":
+		return sha256.New224, true
+	case "sha256":
+		return sha256.New, true
+	case "sha384":
+		return sha512.New384, true
+	case "sha512":
+		return sha512.New, true
+	case "sha512-224":
+		return sha512.New512_224, true
+	case "sha512-256":
+		return sha512.New512_256, true
+	case "sha3-224":
+		return func() hash.Hash { return sha3.New224() }, true
+	case "sha3-256":
+		return func() hash.Hash { return sha3.New256() }, true
+	case "sha3-384":
+		return func() hash.Hash { return sha3.New384() }, true
+	case "sha3-512":
+		return func() hash.Hash { return sha3.New512() }, true
+	case "blake2b-512":
+		return func() hash.Hash { return unkeyed(blake2b.New512(nil)) }, true
+	case "blake2s-256":
+		return func() hash.Hash { return unkeyed(blake2s.New256(nil)) }, true
+	}
+	return nil, false
 }
 
 // unkeyed takes a hash without a key: only a key can be wrong.

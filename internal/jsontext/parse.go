@@ -4,11 +4,12 @@
 package jsontext
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // Parse returns the value that a text is: nil, a bool, a string, a Number, an Array or an Object. Bytes that are no UTF-8, and
@@ -41,18 +42,24 @@ type (
 )
 
 // ErrBehind says that the value is complete before the text ends.
-var ErrBehind = errors.New("text goes on behind the value")
+const ErrBehind = sentinel.Error("text goes on behind the value")
 
 // MaxDepth bounds how deep arrays and objects lie in one another: each level takes memory of the stack.
 const MaxDepth = 64
 
-var (
-	errEnd    = errors.New("it ends too early")
-	errDepth  = fmt.Errorf("more than %d levels", MaxDepth)
-	errEscape = errors.New("an unknown escape in a string")
+const (
+	errEnd    = sentinel.Error("it ends too early")
+	errEscape = sentinel.Error("an unknown escape in a string")
 
-	errNoObject = errors.New("read JSON: the value is not an object")
+	errNoObject = sentinel.Error("read JSON: the value is not an object")
 )
+
+// errDepth says that there is more than MaxDepth of it.
+var errDepth error = depthError{}
+
+type depthError struct{}
+
+func (depthError) Error() string { return fmt.Sprintf("more than %d levels", MaxDepth) }
 
 type parser struct {
 	text []byte
@@ -102,16 +109,19 @@ func (p *parser) value(depth int) (any, error) {
 	case c == '-' || isDigit(c):
 		return p.number()
 	}
-	for word, value := range words {
-		if len(p.text)-p.at >= len(word) && string(p.text[p.at:p.at+len(word)]) == word {
-			p.at += len(word)
-			return value, nil
+	for _, known := range words {
+		if len(p.text)-p.at >= len(known.text) && string(p.text[p.at:p.at+len(known.text)]) == known.text {
+			p.at += len(known.text)
+			return known.value, nil
 		}
 	}
 	return nil, p.unexpected("a value")
 }
 
-var words = map[string]any{"null": nil, "true": true, "false": false}
+var words = []struct {
+	text  string
+	value any
+}{{"null", nil}, {"true", true}, {"false", false}}
 
 // object reads what follows the brace.
 func (p *parser) object(depth int) (Object, error) {

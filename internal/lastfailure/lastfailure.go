@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 const (
@@ -47,7 +49,7 @@ func Machine() *Store {
 }
 
 // ErrNoPlace says that the machine keeps nothing over a restart, or not for this kernel.
-var ErrNoPlace = errors.New("no pstore for messages and no EFI variables")
+const ErrNoPlace = sentinel.Error("no pstore for messages and no EFI variables")
 
 // mount attaches a file system of the kernel's for a moment. Without the kernel's directory for it there is none.
 func mount(fsType, target string) (release func(), err error) {

@@ -2,7 +2,6 @@ package netlink
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +41,12 @@ func (m *message) addNumber(kind uint16, n uint32) { m.add(kind, native.AppendUi
 // align rounds up to the 4 bytes that everything is aligned to.
 func align(n int) int { return (n + 3) &^ 3 }
 
-var errShort = errors.New("a message of the kernel is cut off")
+// errShort is no errors.New, which would be made at each start of the program (package sentinel).
+var errShort error = shortError{}
+
+type shortError struct{}
+
+func (shortError) Error() string { return "a message of the kernel is cut off" }
 
 // splitMessages takes what was received apart.
 func splitMessages(data []byte) ([]message, error) {

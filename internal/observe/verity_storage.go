@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // Storage is a block device or an image file with data, a hash tree or parity. It owns a descriptor.
@@ -18,7 +20,7 @@ type Storage struct {
 }
 
 // ErrNoStorage says that a path leads to what is neither a block device nor a regular file.
-var ErrNoStorage = errors.New("neither a block device nor a regular file")
+const ErrNoStorage = sentinel.Error("neither a block device nor a regular file")
 
 // StorageOf looks at a device or image file that is open for reading, and takes it over. The error
 // matches ErrNoStorage for anything else.

@@ -1,13 +1,13 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strings"
 
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/inifile"
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // EtcRules names what the rules for /etc work with. Each rule does nothing as long as its own is not set.
@@ -42,9 +42,12 @@ const etcSection = "EtcRules"
 // tmpfilesDirectory is where files without a path are.
 const tmpfilesDirectory = "/usr/lib/tmpfiles.d/"
 
-// etcPresets are the places of known images. Flatcar's are those of its initrd-setup-root.
-var etcPresets = map[string]EtcRules{
-	"flatcar": {
+// etcPreset returns the places of a known image. Flatcar's are those of its initrd-setup-root.
+func etcPreset(name string) (rules EtcRules, known bool) {
+	if name != "flatcar" {
+		return EtcRules{}, false
+	}
+	return EtcRules{
 		Reference: "/usr/share/flatcar/etc", OptOut: "/etc/.no-dup-update", NoWhiteouts: "/usr/share/flatcar/etc-no-whiteouts",
 		Accounts: "/usr/share/baselayout", Users: []string{"root", "core"}, Groups: []string{"root", "core", "docker", "sudo", "wheel"},
 		Tmpfiles: []string{
@@ -53,7 +56,7 @@ var etcPresets = map[string]EtcRules{
 		},
 		ResetFlag: "/selective-os-reset", BlankMachineID: "42000000000000000000000000000042",
 		MutableLink: extension.MutableBase + "/etc",
-	},
+	}, true
 }
 
 // parseEtcRules reads the section [EtcRules]:
@@ -73,13 +76,13 @@ var etcPresets = map[string]EtcRules{
 // A list can be written in several lines; an empty value unsets what was before it, of the preset, too.
 func parseEtcRules(file *inifile.File) (rules EtcRules, err error) {
 	err = readPreset(file, etcSection, func(name string) (known bool) {
-		rules, known = etcPresets[name]
+		rules, known = etcPreset(name)
 		return known
 	}, func(key, value string) error { return rules.set(key, value) })
 	return rules, err
 }
 
-var errUnknownSetting = errors.New("unknown setting")
+const errUnknownSetting = sentinel.Error("unknown setting")
 
 // readPreset reads a section with a setting Preset, which stands for others. Those change it wherever they stand.
 func readPreset(file *inifile.File, section string, preset func(name string) (known bool), set func(key, value string) error) error {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestParseEtcRules(t *testing.T) {
-	flatcar := etcPresets["flatcar"]
+	flatcar, _ := etcPreset("flatcar")
 	changed := flatcar
 	changed.Users = []string{"root", "core", "ops"}
 	changed.OptOut = ""
@@ -27,7 +27,7 @@ func TestParseEtcRules(t *testing.T) {
 			t.Errorf("%q: %+v, %v", text, settings.EtcRules, err)
 		}
 	}
-	if len(etcPresets["flatcar"].Users) != 2 || !reflect.DeepEqual(etcPresets["flatcar"], flatcar) {
+	if again, _ := etcPreset("flatcar"); len(again.Users) != 2 || !reflect.DeepEqual(again, flatcar) {
 		t.Error("the preset was changed")
 	}
 	if flatcar.IsSet() != true || (&EtcRules{Users: []string{"a"}, OptOut: "/etc/x"}).IsSet() {

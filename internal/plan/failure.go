@@ -197,16 +197,42 @@ const (
 // Breakpoints are all, in their order.
 var Breakpoints = []Breakpoint{BreakDevices, BreakVerity, BreakMount, BreakEtc, BreakMerge, BreakSwitchRoot}
 
-// breakNames are what others call the same places: dracut.cmdline(7) for rd.break=, kernel-command-line(7) of systemd for
-// rd.systemd.break=. A word alone is the last place.
-var breakNames = map[string]map[string]Breakpoint{
-	"rd.break": {
-		"cmdline": BreakDevices, "pre-udev": BreakDevices, "pre-trigger": BreakDevices, "initqueue": BreakDevices,
-		"mount": BreakEtc, "pre-pivot": BreakSwitchRoot, "cleanup": BreakSwitchRoot,
-	},
-	"rd.systemd.break": {
-		"pre-udev": BreakDevices, "pre-basic": BreakVerity, "pre-mount": BreakMount, "pre-switch-root": BreakSwitchRoot,
-	},
+// breakName is what others call one of the places.
+type breakName struct {
+	name  string
+	point Breakpoint
+}
+
+// The names of dracut.cmdline(7) for rd.break=, and of systemd's kernel-command-line(7) for rd.systemd.break=. A word alone is the last place.
+var (
+	dracutBreaks = []breakName{
+		{"cmdline", BreakDevices}, {"pre-udev", BreakDevices}, {"pre-trigger", BreakDevices}, {"initqueue", BreakDevices},
+		{"mount", BreakEtc}, {"pre-pivot", BreakSwitchRoot}, {"cleanup", BreakSwitchRoot},
+	}
+	systemdBreaks = []breakName{
+		{"pre-udev", BreakDevices}, {"pre-basic", BreakVerity}, {"pre-mount", BreakMount}, {"pre-switch-root", BreakSwitchRoot},
+	}
+)
+
+// breakNames returns the names that a word takes, nil if it is no such word.
+func breakNames(key string) []breakName {
+	switch key {
+	case "rd.break":
+		return dracutBreaks
+	case "rd.systemd.break":
+		return systemdBreaks
+	}
+	return nil
+}
+
+// findBreak returns the place that a name stands for, "" if it is none.
+func findBreak(names []breakName, name string) Breakpoint {
+	for _, known := range names {
+		if known.name == name {
+			return known.point
+		}
+	}
+	return ""
 }
 
 // earlyShell are the four places of Flatcar's rd.earlyshell: before the search for devices, before verity, before /usr is
@@ -219,9 +245,9 @@ func PlanBreakpoints(words kernelcmdline.CommandLine, failure Failure) ([]Breakp
 	wanted := map[Breakpoint]bool{}
 	for _, word := range words.Words() {
 		key := strings.ReplaceAll(word.Key, "-", "_")
-		names, known := breakNames[key]
+		names := breakNames(key)
 		early := key == "rd.earlyshell" && (!word.HasValue || word.Value != "0")
-		if !known && !early {
+		if names == nil && !early {
 			continue
 		}
 		if failure.Action == ActionReboot {
@@ -241,11 +267,11 @@ func PlanBreakpoints(words kernelcmdline.CommandLine, failure Failure) ([]Breakp
 			continue
 		}
 		for name := range strings.SplitSeq(word.Value, ",") {
-			point, ok := names[name]
-			if !ok && key == "rd.break" && slices.Contains(Breakpoints, Breakpoint(name)) {
-				point, ok = Breakpoint(name), true
+			point := findBreak(names, name)
+			if point == "" && key == "rd.break" && slices.Contains(Breakpoints, Breakpoint(name)) {
+				point = Breakpoint(name)
 			}
-			if !ok {
+			if point == "" {
 				return nil, &Refusal{
 					Reason: fmt.Sprintf("the kernel command line has %s, and there is no such place", shorten(word.String())),
 					Advice: fmt.Sprintf("rd.break= takes %v", Breakpoints),

@@ -100,20 +100,28 @@ func (b *Boot) planRootDevice(words kernelcmdline.CommandLine) error {
 	return err
 }
 
-// keywords are values of root= and mount.usr= that name no device (systemd's kernel-command-line(7)).
-var keywords = map[string]string{
-	"tmpfs":         "a file system in memory",
-	"off":           "no file system at all",
-	"fstab":         "what an fstab in the initrd says",
-	"dissect":       "a disk image to be taken apart",
-	"dissect-force": "a disk image to be taken apart",
-	"gpt-auto":      "what the partition table says",
-	"/dev/nfs":      "a file system of the network",
+// explainKeyword tells what values of root= and mount.usr= mean that name no device (systemd's kernel-command-line(7)); "" for others.
+func explainKeyword(text string) string {
+	switch text {
+	case "tmpfs":
+		return "a file system in memory"
+	case "off":
+		return "no file system at all"
+	case "fstab":
+		return "what an fstab in the initrd says"
+	case "dissect", "dissect-force":
+		return "a disk image to be taken apart"
+	case "gpt-auto":
+		return "what the partition table says"
+	case "/dev/nfs":
+		return "a file system of the network"
+	}
+	return ""
 }
 
 // parseDevice reads the device that a word names. For a keyword that is not one the refusal says what it means.
 func parseDevice(key, text string) (Selector, error) {
-	meaning := keywords[text]
+	meaning := explainKeyword(text)
 	if strings.HasPrefix(text, "bind:") {
 		meaning = "a directory to be bound"
 	}

@@ -45,8 +45,11 @@ func (s Selector) String() string {
 func (s Selector) IsOfContent() bool { return s.Kind == ByUUID || s.Kind == ByLabel }
 
 // links are the folders in which udev makes links to devices, by what the names in them are.
-var links = map[SelectorKind]string{
-	ByPartUUID: "/dev/disk/by-partuuid/", ByPartLabel: "/dev/disk/by-partlabel/", ByUUID: "/dev/disk/by-uuid/", ByLabel: "/dev/disk/by-label/",
+var links = []struct {
+	kind   SelectorKind
+	folder string
+}{
+	{ByPartUUID, "/dev/disk/by-partuuid/"}, {ByPartLabel, "/dev/disk/by-partlabel/"}, {ByUUID, "/dev/disk/by-uuid/"}, {ByLabel, "/dev/disk/by-label/"},
 }
 
 // ParseSelector reads PARTUUID=, PARTLABEL=, UUID=, LABEL=, or a path below /dev: the links
@@ -54,12 +57,12 @@ var links = map[SelectorKind]string{
 // nodes or links of another kind, so those would be waited for in vain.
 func ParseSelector(text string) (Selector, error) {
 	kind, value, tagged := strings.Cut(text, "=")
-	if tagged && links[SelectorKind(kind)] != "" {
-		return parseTag(SelectorKind(kind), value)
-	}
-	for kind, folder := range links {
-		if value, ok := strings.CutPrefix(text, folder); ok {
-			return parseTag(kind, unescapeLink(value))
+	for _, link := range links {
+		if tagged && kind == string(link.kind) {
+			return parseTag(link.kind, value)
+		}
+		if name, ok := strings.CutPrefix(text, link.folder); ok {
+			return parseTag(link.kind, unescapeLink(name))
 		}
 	}
 	if name, ok := strings.CutPrefix(text, "/dev/"); ok && isKernelName(name) {

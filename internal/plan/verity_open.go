@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/preroot/preroot/internal/fec"
+	"github.com/preroot/preroot/internal/sentinel"
 	"github.com/preroot/preroot/internal/veritytable"
 )
 
@@ -24,7 +24,7 @@ type VerityRequest struct {
 }
 
 // ErrDataTooSmall says that the data device is smaller than what the hash tree covers.
-var ErrDataTooSmall = errors.New("the data device is smaller than what the hash tree covers")
+const ErrDataTooSmall = sentinel.Error("the data device is smaller than what the hash tree covers")
 
 // PlanVerityOpen makes the device of a request. The numbers of the devices in its table are for apply
 // to fill in: an image file has none yet. That the tree lies within its device is for the kernel to judge, which

@@ -21,6 +21,7 @@ func New(roots int) (*Code, error) {
 	if roots < MinRoots || roots > MaxRoots {
 		return nil, fmt.Errorf("%d parity bytes, not within %d to %d", roots, MinRoots, MaxRoots)
 	}
+	filled.Do(fillField)
 	// g(x) = (x - 2^0)(x - 2^1)..., lowest coefficient first.
 	generator := []byte{1}
 	for i := range roots {

@@ -8,6 +8,8 @@
 // devices; package fec does.
 package reedsolomon
 
+import "sync"
+
 // Sizes of the code, in symbols of one byte.
 const (
 	// CodewordSize is the number of symbols of a codeword, message and parity.
@@ -19,10 +21,14 @@ const (
 const polynomial = 0x11d
 
 // exponents[i] is 2^i, twice over so that sums of two logarithms need no
-// reduction; logarithms is its inverse, without a value for 0.
-var exponents, logarithms = makeField()
+// reduction; logarithms is its inverse, without a value for 0. New fills them: most calls of the program need neither.
+var (
+	exponents  [2 * CodewordSize]byte
+	logarithms [256]int
+	filled     sync.Once
+)
 
-func makeField() (exponents [2 * CodewordSize]byte, logarithms [256]int) {
+func fillField() {
 	x := 1
 	for i := range CodewordSize {
 		exponents[i], exponents[i+CodewordSize] = byte(x), byte(x)
@@ -31,7 +37,6 @@ func makeField() (exponents [2 * CodewordSize]byte, logarithms [256]int) {
 			x ^= polynomial
 		}
 	}
-	return exponents, logarithms
 }
 
 func multiply(a, b byte) byte {

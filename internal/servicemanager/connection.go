@@ -1,14 +1,17 @@
 package servicemanager
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // ErrDisconnected says that the manager closed the connection between two messages.
-var ErrDisconnected = errors.New("the service manager closed the connection")
+const ErrDisconnected = sentinel.Error("the service manager closed the connection")
 
 // Connection is a connection to a manager. It is not for concurrent use.
 //
@@ -75,7 +78,7 @@ func (c *Connection) call(deadline time.Time, request message) (message, error) 
 		return message{}, fmt.Errorf("the connection is of no use any more: %w", c.broken)
 	}
 	c.serial++
-	request.kind, request.serial, request.order = methodCall, c.serial, ownOrder
+	request.kind, request.serial, request.order = methodCall, c.serial, binary.LittleEndian
 	c.stream.deadline = deadline
 	answer, err := c.stream.exchange(request)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestParseWhatSystemdWrites(t *testing.T) {
 // TestEncode wants the call that systemctl made, but without a destination and with the fields in the
 // order of their codes.
 func TestEncode(t *testing.T) {
-	m := message{kind: methodCall, order: ownOrder, serial: 1, path: managerPath, iface: managerInterface, member: "RestartUnit"}
+	m := message{kind: methodCall, order: binary.LittleEndian, serial: 1, path: managerPath, iface: managerInterface, member: "RestartUnit"}
 	m.setTexts("nosuch.service", "replace")
 	want := "l\x01\x00\x01\x20\x00\x00\x00\x01\x00\x00\x00\x78\x00\x00\x00" +
 		"\x01\x01o\x00\x19\x00\x00\x00/org/freedesktop/systemd1\x00\x00\x00\x00\x00\x00\x00" +

@@ -17,7 +17,14 @@ type stream struct {
 }
 
 // errTimeout says that the deadline passed.
-var errTimeout = fmt.Errorf("wait for the service manager: %w", os.ErrDeadlineExceeded)
+var errTimeout error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string {
+	return "wait for the service manager: " + os.ErrDeadlineExceeded.Error()
+}
+func (timeoutError) Unwrap() error { return os.ErrDeadlineExceeded }
 
 // openStream connects to a socket in the file system.
 func openStream(path string, deadline time.Time) (stream, error) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // byteOrder is little or big endian. Each side of a connection chooses its own.
@@ -14,10 +16,7 @@ type byteOrder interface {
 	binary.AppendByteOrder
 }
 
-// ownOrder is that of the messages sent.
-var ownOrder byteOrder = binary.LittleEndian
-
-var errTruncated = errors.New("the message ends too early")
+const errTruncated = sentinel.Error("the message ends too early")
 
 // orderOf returns the byte order that the first byte of a message stands for.
 func orderOf(mark byte) (byteOrder, error) {
@@ -153,7 +152,7 @@ func (e *encoder) signature(value string) {
 
 // setTexts makes texts the body of a message that is to be sent.
 func (m *message) setTexts(values ...string) {
-	e := encoder{order: ownOrder}
+	e := encoder{order: binary.LittleEndian}
 	for _, value := range values {
 		e.text(value)
 	}

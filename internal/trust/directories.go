@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/rootdir"
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // Directories are where certificates lie below a root, in the order in which systemd looks: a file
@@ -109,7 +110,7 @@ func (r *reader) readDirectory(directory string) error {
 }
 
 // errNoFile says that a name is none of a file, so that it hides nothing either.
-var errNoFile = errors.New("not a regular file")
+const errNoFile = sentinel.Error("not a regular file")
 
 // readFile returns no certificate and no error for an empty file.
 func (r *reader) readFile(at string, device uint64) (*Certificate, error) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // cat copies files to standard output; -n numbers lines.
@@ -30,7 +32,7 @@ func cat(c *call) error {
 }
 
 // errEnough ends eachLine without an error.
-var errEnough = errors.New("enough")
+const errEnough = sentinel.Error("enough")
 
 // maxLine bounds a line, in bytes; what is longer comes in pieces.
 const maxLine = 1 << 20

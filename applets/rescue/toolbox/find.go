@@ -355,7 +355,26 @@ func (f *finder) plain(word string) test {
 	return nil
 }
 
-var fileKinds = map[string]uint32{"f": unix.S_IFREG, "d": unix.S_IFDIR, "l": unix.S_IFLNK, "b": unix.S_IFBLK, "c": unix.S_IFCHR, "p": unix.S_IFIFO, "s": unix.S_IFSOCK}
+// fileKind returns the type of a file by its letter, 0 for others.
+func fileKind(letter string) uint32 {
+	switch letter {
+	case "f":
+		return unix.S_IFREG
+	case "d":
+		return unix.S_IFDIR
+	case "l":
+		return unix.S_IFLNK
+	case "b":
+		return unix.S_IFBLK
+	case "c":
+		return unix.S_IFCHR
+	case "p":
+		return unix.S_IFIFO
+	case "s":
+		return unix.S_IFSOCK
+	}
+	return 0
+}
 
 // valued returns a test with a value.
 func (f *finder) valued(word, value string) (test, error) {
@@ -365,10 +384,10 @@ func (f *finder) valued(word, value string) (test, error) {
 	case "-type":
 		var kinds []uint32
 		for kind := range strings.SplitSeq(value, ",") {
-			if fileKinds[kind] == 0 {
+			if fileKind(kind) == 0 {
 				return nil, errors.New("a type is one of f d l b c p s")
 			}
-			kinds = append(kinds, fileKinds[kind])
+			kinds = append(kinds, fileKind(kind))
 		}
 		return func(e *found) bool {
 			for _, kind := range kinds {

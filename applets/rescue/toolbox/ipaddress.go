@@ -62,19 +62,26 @@ func (n *network) flushAddresses(l netlink.Link, a netlink.Address) error {
 	return nil
 }
 
-var scopes = map[uint8]string{unix.RT_SCOPE_UNIVERSE: "global", unix.RT_SCOPE_SITE: "site", unix.RT_SCOPE_LINK: "link", unix.RT_SCOPE_HOST: "host", unix.RT_SCOPE_NOWHERE: "nowhere"}
+var scopes = []struct {
+	number uint8
+	name   string
+}{
+	{unix.RT_SCOPE_UNIVERSE, "global"}, {unix.RT_SCOPE_SITE, "site"}, {unix.RT_SCOPE_LINK, "link"}, {unix.RT_SCOPE_HOST, "host"}, {unix.RT_SCOPE_NOWHERE, "nowhere"},
+}
 
-func scopeName(scope uint8) string {
-	if name := scopes[scope]; name != "" {
-		return name
+func scopeName(number uint8) string {
+	for _, scope := range scopes {
+		if scope.number == number {
+			return scope.name
+		}
 	}
-	return strconv.Itoa(int(scope))
+	return strconv.Itoa(int(number))
 }
 
 func parseScope(text string) (uint8, error) {
-	for scope, name := range scopes {
-		if name == text {
-			return scope, nil
+	for _, scope := range scopes {
+		if scope.name == text {
+			return scope.number, nil
 		}
 	}
 	n, err := strconv.ParseUint(text, 10, 8)

@@ -11,10 +11,26 @@ import (
 	"github.com/preroot/preroot/internal/netlink"
 )
 
-var (
-	routeTypes     = []string{"unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit", "throw"}
-	routeProtocols = map[uint8]string{unix.RTPROT_REDIRECT: "redirect", unix.RTPROT_KERNEL: "kernel", unix.RTPROT_BOOT: "boot", unix.RTPROT_STATIC: "static", unix.RTPROT_RA: "ra", unix.RTPROT_DHCP: "dhcp"}
-)
+var routeTypes = []string{"unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit", "throw"}
+
+// protocolName is who made a route, "" for others.
+func protocolName(protocol uint8) string {
+	switch protocol {
+	case unix.RTPROT_REDIRECT:
+		return "redirect"
+	case unix.RTPROT_KERNEL:
+		return "kernel"
+	case unix.RTPROT_BOOT:
+		return "boot"
+	case unix.RTPROT_STATIC:
+		return "static"
+	case unix.RTPROT_RA:
+		return "ra"
+	case unix.RTPROT_DHCP:
+		return "dhcp"
+	}
+	return ""
+}
 
 func (n *network) route(action string, words []string) error {
 	action = whole(action, "add", "append", "change", "replace", "delete", "del", "show", "list")
@@ -197,7 +213,7 @@ func routeText(r netlink.Route, device string) string {
 	if r.Table != unix.RT_TABLE_MAIN {
 		words = append(words, "table", strconv.Itoa(int(r.Table)))
 	}
-	if name := routeProtocols[r.Protocol]; name != "" && r.Protocol != unix.RTPROT_BOOT {
+	if name := protocolName(r.Protocol); name != "" && r.Protocol != unix.RTPROT_BOOT {
 		words = append(words, "proto", name)
 	}
 	if r.Scope != unix.RT_SCOPE_UNIVERSE {

@@ -2,11 +2,12 @@ package toolbox
 
 import (
 	"encoding/binary"
-	"errors"
 	"math/bits"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/preroot/preroot/internal/sentinel"
 )
 
 // staticAddress is what one ip= says: CLIENT:[PEER]:[GATEWAY]:[NETMASK]:[HOSTNAME]:[DEVICE]:[METHOD], behind which come name
@@ -21,7 +22,7 @@ type staticAddress struct {
 	text, servers string
 }
 
-var errNotStatic = errors.New("only static addresses are set here, as in ip=ADDRESS::GATEWAY:BITS::DEVICE:none")
+const errNotStatic = sentinel.Error("only static addresses are set here, as in ip=ADDRESS::GATEWAY:BITS::DEVICE:none")
 
 // splitFields splits at colons, but for those in brackets, which go.
 func splitFields(text string) (fields []string, err error) {

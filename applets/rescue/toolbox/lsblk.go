@@ -37,7 +37,7 @@ func lsblk(c *call) error {
 	if list, given := set.value('o'); given {
 		t.columns = strings.Split(strings.ToUpper(list), ",")
 		for _, column := range t.columns {
-			if _, known := columnOf[column]; !known {
+			if findColumn(column) == nil {
 				return wrongUse("there is no column %s, but %s", column, strings.Join(knownColumns(), " "))
 			}
 		}
@@ -95,7 +95,7 @@ func (t *deviceTree) add(p observe.Partition, ancestors []bool, depth int) {
 	}
 	var row []string
 	for _, column := range t.columns {
-		text := columnOf[column](t, p)
+		text := findColumn(column)(t, p)
 		if column == "NAME" {
 			text = prefix + text
 		}
@@ -152,59 +152,74 @@ func (t *deviceTree) print() {
 
 func knownColumns() []string {
 	var names []string
-	for name := range columnOf {
-		names = append(names, name)
+	for _, known := range columns {
+		names = append(names, known.name)
 	}
 	slices.Sort(names)
 	return names
 }
 
-// columnOf has the columns with their contents.
-var columnOf = map[string]func(*deviceTree, observe.Partition) string{
-	"NAME": func(t *deviceTree, p observe.Partition) string {
+// column is what a row can have.
+type column struct {
+	name string
+	text func(*deviceTree, observe.Partition) string
+}
+
+// findColumn returns the content of a column, nil if there is none of that name.
+func findColumn(name string) func(*deviceTree, observe.Partition) string {
+	for _, known := range columns {
+		if known.name == name {
+			return known.text
+		}
+	}
+	return nil
+}
+
+var columns = []column{
+	{"NAME", func(t *deviceTree, p observe.Partition) string {
 		if t.has("p") {
 			return nodeOf(p)
 		}
 		return strings.TrimPrefix(strings.TrimPrefix(nodeOf(p), "/dev/"), "mapper/")
-	},
-	"KNAME": func(t *deviceTree, p observe.Partition) string {
+	}},
+	{"KNAME", func(t *deviceTree, p observe.Partition) string {
 		if t.has("p") {
 			return p.Node()
 		}
 		return p.Name
-	},
-	"PATH":      func(_ *deviceTree, p observe.Partition) string { return nodeOf(p) },
-	"PKNAME":    func(_ *deviceTree, p observe.Partition) string { return p.Disk },
-	"MAJ:MIN":   func(_ *deviceTree, p observe.Partition) string { return p.Number },
-	"RM":        func(_ *deviceTree, p observe.Partition) string { return sysfsFlag(p, "removable") },
-	"RO":        func(_ *deviceTree, p observe.Partition) string { return sysfsFlag(p, "ro") },
-	"FSTYPE":    func(_ *deviceTree, p observe.Partition) string { return string(p.Content.Kind) },
-	"LABEL":     func(_ *deviceTree, p observe.Partition) string { return safe(p.Content.Label) },
-	"UUID":      func(_ *deviceTree, p observe.Partition) string { return p.Content.UUID },
-	"PARTLABEL": func(_ *deviceTree, p observe.Partition) string { return safe(p.Entry.Name) },
-	"PARTUUID": func(_ *deviceTree, p observe.Partition) string {
+	}},
+	{"PATH", func(_ *deviceTree, p observe.Partition) string { return nodeOf(p) }},
+	{"PKNAME", func(_ *deviceTree, p observe.Partition) string { return p.Disk }},
+	{"MAJ:MIN", func(_ *deviceTree, p observe.Partition) string { return p.Number }},
+	{"RM", func(_ *deviceTree, p observe.Partition) string { return sysfsFlag(p, "removable") }},
+	{"RO", func(_ *deviceTree, p observe.Partition) string { return sysfsFlag(p, "ro") }},
+	{"FSTYPE", func(_ *deviceTree, p observe.Partition) string { return string(p.Content.Kind) }},
+	{"LABEL", func(_ *deviceTree, p observe.Partition) string { return safe(p.Content.Label) }},
+	{"UUID", func(_ *deviceTree, p observe.Partition) string { return p.Content.UUID }},
+	{"PARTLABEL", func(_ *deviceTree, p observe.Partition) string { return safe(p.Entry.Name) }},
+	{"PARTUUID", func(_ *deviceTree, p observe.Partition) string {
 		if p.Entry.Number == 0 {
 			return ""
 		}
 		return p.Entry.ID.String()
-	},
-	"PARTTYPE": func(_ *deviceTree, p observe.Partition) string {
+	}},
+	{"PARTTYPE", func(_ *deviceTree, p observe.Partition) string {
 		if p.Entry.Number == 0 {
 			return ""
 		}
 		return p.Entry.Type.String()
-	},
-	"SIZE": func(t *deviceTree, p observe.Partition) string {
+	}},
+	{"SIZE", func(t *deviceTree, p observe.Partition) string {
 		if t.has("b") {
 			return strconv.FormatInt(p.Size, 10)
 		}
 		return diskSize(p.Size)
-	},
-	"TYPE":        func(_ *deviceTree, p observe.Partition) string { return deviceType(p) },
-	"MODEL":       func(_ *deviceTree, p observe.Partition) string { return safe(sysfsText(p.Name, "device/model")) },
-	"SERIAL":      func(_ *deviceTree, p observe.Partition) string { return safe(sysfsText(p.Name, "serial")) },
-	"MOUNTPOINT":  func(t *deviceTree, p observe.Partition) string { return firstOf(t.mountPoints(p)) },
-	"MOUNTPOINTS": func(t *deviceTree, p observe.Partition) string { return strings.Join(t.mountPoints(p), "\n") },
+	}},
+	{"TYPE", func(_ *deviceTree, p observe.Partition) string { return deviceType(p) }},
+	{"MODEL", func(_ *deviceTree, p observe.Partition) string { return safe(sysfsText(p.Name, "device/model")) }},
+	{"SERIAL", func(_ *deviceTree, p observe.Partition) string { return safe(sysfsText(p.Name, "serial")) }},
+	{"MOUNTPOINT", func(t *deviceTree, p observe.Partition) string { return firstOf(t.mountPoints(p)) }},
+	{"MOUNTPOINTS", func(t *deviceTree, p observe.Partition) string { return strings.Join(t.mountPoints(p), "\n") }},
 }
 
 func firstOf(names []string) string {
