@@ -42,12 +42,27 @@ func Main(arguments []string) int {
 	// A call is over before there is much to collect: up to 12 MiB of heap (4 MiB by default) without a collection, which would
 	// cost more than all else does for a few extensions.
 	debug.SetGCPercent(300)
+	growStack(false)
 	s := &session{stdout: os.Stdout, stderr: os.Stderr, lookupEnv: os.LookupEnv}
 	if os.Getpid() == 1 {
 		// The kernel hands words of its command line that it does not know to PID 1 as environment.
 		s.lookupEnv = func(string) (string, bool) { return "", false }
 	}
 	return s.run(arguments)
+}
+
+// growStack makes room on the stack for what a merge needs, while few functions are on it: to grow step by step means to go through
+// all callers several times.
+//
+//go:noinline
+func growStack(used bool) byte {
+	var room [9 << 10]byte
+	if used {
+		for i := range room {
+			room[i] = byte(i)
+		}
+	}
+	return room[len(room)/2]
 }
 
 func (s *session) run(arguments []string) int {

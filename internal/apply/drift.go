@@ -16,7 +16,7 @@ func (w *Workspace) LookBelow(o plan.Overlay, look func(upper, lower int) error)
 	if err := w.LoadModule("overlay"); err != nil {
 		return err
 	}
-	return w.space.Do(func() error {
+	return w.inside(func() error {
 		upper, err := os.OpenFile(o.Upper, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOATIME, 0)
 		if err != nil {
 			return err

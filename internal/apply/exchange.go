@@ -167,9 +167,13 @@ func keepTopmost(target, source string) error {
 }
 
 // CountOverlays returns how many merges of a class lie above each other in a hierarchy: more than one only
-// after a refresh that was interrupted.
+// after a refresh that was interrupted. What was uncovered was counted then.
 func (w *Workspace) CountOverlays(merged *extension.Merged, source string) (int, error) {
-	return countOverlays(w.Root.Host(merged.Resolved), source)
+	target := w.Root.Host(merged.Resolved)
+	if count := w.uncovered[target]; count > 0 {
+		return count, nil
+	}
+	return countOverlays(target, source)
 }
 
 func countOverlays(target, source string) (int, error) {

@@ -73,7 +73,7 @@ func (w *Workspace) openTree(image extension.Image) (*mountapi.Mount, error) {
 	if layer := w.findLayer(w.Root.Host(image.Path)); layer != "" {
 		return w.cloneLayer(layer)
 	}
-	directory, err := w.Root.Open(image.Path, unix.O_PATH|unix.O_DIRECTORY)
+	directory, err := w.Root.Point(image.Path, unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (w *Workspace) openTree(image extension.Image) (*mountapi.Mount, error) {
 
 // cloneLayer does so with a directory of the workspace.
 func (w *Workspace) cloneLayer(layer string) (clone *mountapi.Mount, err error) {
-	err = w.space.Do(func() (err error) {
+	err = w.inside(func() (err error) {
 		clone, err = mountapi.Clone(layer)
 		return err
 	})
@@ -106,7 +106,7 @@ func (w *Workspace) findLayer(at string) (found string) {
 		if !inside {
 			continue
 		}
-		err := w.space.Do(func() error {
+		err := w.inside(func() error {
 			for _, layer := range layers {
 				tree, err := rootdir.Open(layer)
 				if err != nil {

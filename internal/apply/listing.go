@@ -21,6 +21,8 @@ const maxFiles = 4096
 type listing struct {
 	// left is how many more entries of an image are looked at.
 	left map[*plan.Candidate]int
+	// waiting are the images that had no place in the workspace when they were opened.
+	waiting map[*plan.Candidate]pending
 	// level are the directories that were read last, by hierarchy and path below it ("" is the hierarchy itself).
 	level map[place]map[*plan.Candidate][]rootdir.Name
 }
@@ -32,7 +34,10 @@ func comparePlaces(a, b place) int {
 }
 
 func newListing(all []plan.Candidate) *listing {
-	l := &listing{left: make(map[*plan.Candidate]int, len(all)), level: map[place]map[*plan.Candidate][]rootdir.Name{}}
+	l := &listing{
+		left: make(map[*plan.Candidate]int, len(all)), waiting: make(map[*plan.Candidate]pending, len(all)),
+		level: map[place]map[*plan.Candidate][]rootdir.Name{},
+	}
 	for i := range all {
 		l.left[&all[i]] = maxFiles
 	}
@@ -55,7 +60,18 @@ func (l *listing) put(c *plan.Candidate, at place, names []rootdir.Name) {
 	l.level[at][c] = names
 }
 
-// descend fills the files of the candidates, level by level. It runs where the images are mounted.
+// needsPlaces reports whether an image can be read only where it lies in the workspace.
+func (l *listing) needsPlaces() bool {
+	waiting := 0
+	for _, p := range l.waiting {
+		if p.mount.Fd() >= 0 {
+			waiting++
+		}
+	}
+	return waiting < len(l.left)
+}
+
+// descend fills the files of the candidates, level by level. It runs where the images are mounted, if needsPlaces.
 func (l *listing) descend() {
 	for len(l.level) > 0 {
 		level := l.level
@@ -92,9 +108,21 @@ func (l *listing) expand(at place, owners map[*plan.Candidate][]rootdir.Name) {
 			if len(shared[name]) < 2 || l.left[c] <= 0 {
 				continue
 			}
-			l.put(c, below, readBelow(c.Content[at.hierarchy], below.directory))
+			l.put(c, below, l.read(c, at.hierarchy, below.directory))
 		}
 	}
+}
+
+// read lists a directory of an image, through no link. What cannot be read has no names.
+func (l *listing) read(c *plan.Candidate, hierarchy, directory string) []rootdir.Name {
+	p := l.waiting[c]
+	if p.mount == nil || p.mount.Fd() < 0 {
+		return readBelow(c.Content[hierarchy], directory)
+	}
+	tree := rootdir.OfMount(p.mount.Fd(), p.at)
+	inside := strings.TrimPrefix(c.Content[hierarchy], p.at)
+	names, _ := tree.List(inside+"/"+directory, unix.O_NOFOLLOW)
+	return names
 }
 
 // readBelow lists a directory below another one, through no link. What cannot be read has no names.

@@ -16,18 +16,19 @@ func LockMerges() (unlock func(), err error) {
 	if err := os.MkdirAll(path.Dir(mergeLock), 0o755); err != nil {
 		return nil, fmt.Errorf("take the lock of merges: %w", err)
 	}
-	file, err := os.OpenFile(mergeLock, os.O_RDWR|os.O_CREATE, 0o600)
+	// No os.File: the first one of a process makes the runtime set up what waits for files.
+	fd, err := unix.Open(mergeLock, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("take the lock of merges: %w", err)
+		return nil, fmt.Errorf("take the lock of merges: %w", &os.PathError{Op: "open", Path: mergeLock, Err: err})
 	}
 	for {
-		if err = unix.Flock(int(file.Fd()), unix.LOCK_EX); err != unix.EINTR {
+		if err = unix.Flock(fd, unix.LOCK_EX); err != unix.EINTR {
 			break
 		}
 	}
 	if err != nil {
-		file.Close()
+		unix.Close(fd)
 		return nil, fmt.Errorf("take the lock of merges %s: %w", mergeLock, err)
 	}
-	return func() { file.Close() }, nil
+	return func() { unix.Close(fd) }, nil
 }

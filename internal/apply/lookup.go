@@ -34,7 +34,7 @@ func (w *Workspace) Lookup(o plan.Overlay, inside string) ([]Found, error) {
 		layers, sources = append([]string{o.Upper}, layers...), append([]string{FromUpper}, sources...)
 	}
 	var all []Found
-	err := w.space.Do(func() error {
+	err := w.inside(func() error {
 		for i, layer := range layers {
 			found, err := lookUpIn(layer, inside)
 			if err != nil {

@@ -60,7 +60,7 @@ func (w *Workspace) stageAll(m *plan.Merge, now []*extension.Merged) ([]staged, 
 			return all, err
 		}
 		s := staged{Overlay: o}
-		err = w.space.Do(func() (err error) {
+		err = w.inside(func() (err error) {
 			s.mount, err = w.stage(m, s.Overlay)
 			return err
 		})
@@ -270,7 +270,7 @@ func (w *Workspace) preview(target string, layers []string) error {
 	// Without an upper directory the kernel wants two layers at least.
 	nothing := w.newPath("nothing")
 	var mount *mountapi.Mount
-	err := w.space.Do(func() (err error) {
+	err := w.inside(func() (err error) {
 		if err := os.Mkdir(nothing, 0o755); err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func (w *Workspace) RewriteOrigin(m *plan.Merge) error {
 		if !here {
 			return fmt.Errorf("write origin of %s: it was not merged here", o.Hierarchy)
 		}
-		err := w.space.Do(func() error { return writeMetadataFile(metadata, "origin", string(m.Origin)) })
+		err := w.inside(func() error { return writeMetadataFile(metadata, "origin", string(m.Origin)) })
 		if err != nil {
 			return fmt.Errorf("write origin of %s: %w", o.Hierarchy, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/preroot/preroot/internal/extension"
 	"github.com/preroot/preroot/internal/mountapi"
 	"github.com/preroot/preroot/internal/mountinfo"
@@ -29,10 +31,12 @@ func (s submount) attach(directory string) error {
 }
 
 func readMounts(table string) ([]mountinfo.Mount, error) {
-	file, err := os.Open(table)
+	fd, err := unix.Open(table, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("read mounts: %w", err)
+		return nil, fmt.Errorf("read mounts: %w", &os.PathError{Op: "open", Path: table, Err: err})
 	}
+	// Other than one of os.Open it is never waited for, which the table of mounts would allow.
+	file := os.NewFile(uintptr(fd), table)
 	defer file.Close()
 	return mountinfo.Parse(file)
 }
@@ -90,7 +94,10 @@ func (w *Workspace) uncover(root *rootdir.Root, class osrelease.Class, hierarchy
 	}
 	entry.Close()
 	target := root.Host(entry.Path)
-	if _, known := w.aside[target]; !known {
+	if _, known := w.aside[target]; !known && mountapi.IsBareMount(target) {
+		// The usual case, and the table has each layer of the overlay in its options.
+		w.aside[target] = nil
+	} else if !known {
 		// The table of this thread: that of the process is the caller's.
 		mounts, err := readMounts("/proc/thread-self/mountinfo")
 		if err != nil {
@@ -108,5 +115,6 @@ func (w *Workspace) uncover(root *rootdir.Root, class osrelease.Class, hierarchy
 		if err := mountapi.Detach(target); err != nil {
 			return err
 		}
+		w.uncovered[target]++
 	}
 }

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -36,8 +37,12 @@ type Workspace struct {
 	// opened maps images to what Open returned before: an image is opened once,
 	// even if it is looked at in two rounds.
 	opened map[imageKey]openedImage
+	// waiting are images that are open and do not lie in the workspace yet: a call that changes nothing needs no place for them.
+	waiting []pending
 	// aside are the mounts below hierarchies that were uncovered, by the hierarchy's path from outside.
 	aside map[string][]submount
+	// uncovered counts the overlays that lay above each other in a hierarchy, by its path from outside.
+	uncovered map[string]int
 	// metadata are the metadata directories of the overlays that were staged here, by the hierarchy's path from outside.
 	metadata map[string]string
 	// shown are the layers of the overlays that this workspace has mounted, previews too, by the hierarchy's path from outside.
@@ -54,7 +59,7 @@ type openedImage struct {
 // NewWorkspace makes a workspace with a tmpfs at a directory, which is made when missing.
 func NewWorkspace(at string, environment Environment) (*Workspace, error) {
 	w := &Workspace{
-		Environment: environment, Path: at, opened: map[imageKey]openedImage{}, aside: map[string][]submount{},
+		Environment: environment, Path: at, opened: map[imageKey]openedImage{}, aside: map[string][]submount{}, uncovered: map[string]int{},
 		metadata: map[string]string{}, shown: map[string][]string{},
 	}
 	var err error
@@ -82,6 +87,9 @@ func (w *Workspace) Close() error {
 		for _, s := range submounts {
 			s.mount.Close()
 		}
+	}
+	for _, p := range w.waiting {
+		p.mount.Close()
 	}
 	if w.dm != nil {
 		w.dm.Close()
@@ -117,7 +125,7 @@ func (w *Workspace) newPath(kind string) string {
 // second call for an image returns the same place.
 func (w *Workspace) Open(image extension.Image) (string, error) {
 	p := w.begin(image)
-	err := w.space.Do(func() error { return w.place(&p).err })
+	err := w.inside(func() error { return w.place(&p).err })
 	return p.at, err
 }
 
@@ -154,12 +162,36 @@ func (w *Workspace) place(p *pending) *pending {
 	}
 	defer p.mount.Close()
 	at := p.at
-	if p.usr {
+	if p.err = os.Mkdir(at, 0o755); p.err == nil && p.usr {
 		at = path.Join(at, "usr")
+		p.err = os.Mkdir(at, 0o755)
 	}
-	if p.err = os.MkdirAll(at, 0o755); p.err == nil {
+	if p.err == nil {
 		p.err = p.mount.MoveTo(at)
 	}
 	w.opened[p.key] = p.openedImage
 	return p
+}
+
+// inside runs a function in the workspace's namespace, where every image that is open has its place.
+func (w *Workspace) inside(function func() error) error {
+	return w.space.Do(func() error {
+		if err := w.placeAll(); err != nil {
+			return err
+		}
+		return function()
+	})
+}
+
+// placeAll attaches the images that wait. It runs in the workspace's namespace.
+func (w *Workspace) placeAll() error {
+	waiting := w.waiting
+	w.waiting = nil
+	var errs []error
+	for i := range waiting {
+		if err := w.place(&waiting[i]).err; err != nil {
+			errs = append(errs, fmt.Errorf("attach %s: %w", waiting[i].key.path, err))
+		}
+	}
+	return errors.Join(errs...)
 }

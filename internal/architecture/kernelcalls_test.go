@@ -15,7 +15,7 @@ var kernelCallsOfApplets = []string{"ByteSliceToString", "Exec", "Uname", "Utsna
 
 // unsafeUsers are the packages that pass structures to the kernel which
 // golang.org/x/sys/unix does not know.
-var unsafeUsers = []string{"internal/devmapper", "internal/extension", "internal/rootdir", "internal/vmtest/faultinit"}
+var unsafeUsers = []string{"internal/devmapper", "internal/extension", "internal/mountapi", "internal/rootdir", "internal/vmtest/faultinit"}
 
 func TestAppletsLeaveTheKernelToOthers(t *testing.T) {
 	for _, p := range readModule(t) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -122,7 +121,7 @@ func resolveMissing(root *rootdir.Root, at string, links int) (string, error) {
 		return "", err
 	}
 	made := path.Join(parent, name)
-	link, err := root.Open(made, unix.O_PATH|unix.O_NOFOLLOW)
+	link, err := root.Point(made, unix.O_NOFOLLOW)
 	if errors.Is(err, fs.ErrNotExist) {
 		return made, nil
 	}
@@ -142,7 +141,7 @@ func resolveMissing(root *rootdir.Root, at string, links int) (string, error) {
 
 // ReadLink returns the text of a symbolic link that is open with O_PATH, empty
 // for what is none.
-func ReadLink(link *os.File) (string, error) {
+func ReadLink(link rootdir.File) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(link.Fd()), "", buf)
 	if err == unix.EINVAL || err == unix.ENOENT {
@@ -213,6 +212,17 @@ func workProblem(root *rootdir.Root, upper *rootdir.Entry) string {
 // Content returns the path of a hierarchy inside an opened extension, links
 // resolved, and what is in it, or "" if the extension has nothing there.
 func Content(tree *rootdir.Root, hierarchy string) (string, []rootdir.Name, error) {
+	// Where no link is on the way, one call opens what is to be listed.
+	names, err := tree.ListPlain(hierarchy)
+	if err == nil && len(names) > 0 {
+		return path.Clean(hierarchy), names, nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return "", nil, nil
+	}
+	if !errors.Is(err, unix.ELOOP) {
+		return "", nil, err
+	}
 	entry, err := tree.Resolve(hierarchy)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return "", nil, nil
@@ -224,7 +234,7 @@ func Content(tree *rootdir.Root, hierarchy string) (string, []rootdir.Name, erro
 	if !entry.IsDirectory() {
 		return "", nil, nil
 	}
-	names, err := tree.List(entry.Path, 0)
+	names, err = tree.List(entry.Path, 0)
 	if err != nil || len(names) == 0 {
 		return "", nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/rootdir"
 )
 
 // Identity is what tells an image that carries no root hash from its
@@ -37,7 +39,7 @@ const (
 
 // ReadIdentity reads the identity of an open file or directory (O_PATH is
 // enough).
-func ReadIdentity(file *os.File) (Identity, error) {
+func ReadIdentity(file rootdir.File) (Identity, error) {
 	var identity Identity
 	var st unix.Statx_t
 	err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH,
@@ -71,7 +73,7 @@ func microseconds(t unix.StatxTimestamp) uint64 {
 
 // creationTime is the smaller of the file system's birth time and the one that
 // user space noted, 0 without either.
-func creationTime(file *os.File, st unix.Statx_t) uint64 {
+func creationTime(file rootdir.File, st unix.Statx_t) uint64 {
 	var created uint64
 	if st.Mask&unix.STATX_BTIME != 0 && st.Btime.Sec != 0 {
 		created = microseconds(st.Btime)
@@ -90,11 +92,11 @@ func creationTime(file *os.File, st unix.Statx_t) uint64 {
 
 // pathOf names an open file for calls that take no O_PATH descriptor, such as
 // fgetxattr(2).
-func pathOf(file *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())) }
+func pathOf(file rootdir.File) string { return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())) }
 
 // readHandle asks for a handle that need only serve for comparison, then for an
 // ordinary one, as systemd does; nil if the file system has neither.
-func readHandle(file *os.File) (kind int32, handle []byte) {
+func readHandle(file rootdir.File) (kind int32, handle []byte) {
 	for _, flags := range []int{handleForCompare, 0} {
 		if kind, handle, err := nameToHandle(int(file.Fd()), flags|unix.AT_EMPTY_PATH); err == nil {
 			return kind, handle

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/preroot/preroot/internal/kernellog"
+	"github.com/preroot/preroot/internal/rootdir"
 )
 
 // Attributes are the MOUNT_ATTR_* flags of fsmount(2): properties of one mount,
@@ -166,7 +167,7 @@ func (m *Mount) MoveTo(target string) error {
 }
 
 // MoveToFile attaches the mount at an open directory; O_PATH is enough. It closes the mount's descriptor in any case.
-func (m *Mount) MoveToFile(directory *os.File) error {
+func (m *Mount) MoveToFile(directory rootdir.File) error {
 	defer m.Close()
 	err := unix.MoveMount(m.fd, "", int(directory.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	if err != nil {
@@ -174,6 +175,9 @@ func (m *Mount) MoveToFile(directory *os.File) error {
 	}
 	return nil
 }
+
+// Fd returns the mount's descriptor, which stays its own.
+func (m *Mount) Fd() int { return m.fd }
 
 // Close drops the descriptor; a mount that was never attached goes with it. It
 // may be called twice, and on nil.

@@ -2,10 +2,11 @@ package mountapi
 
 import (
 	"errors"
-	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/preroot/preroot/internal/rootdir"
 )
 
 // CloneTree makes a detached copy of the mount at path with all mounts below it. The copies are private:
@@ -33,7 +34,7 @@ func (m *Mount) makePrivate(attributes Attributes) error {
 
 // CloneFile is Clone for what an open file shows; O_PATH is enough. The copy is private and has the attributes in
 // addition.
-func CloneFile(file *os.File, attributes Attributes) (*Mount, error) {
+func CloneFile(file rootdir.File, attributes Attributes) (*Mount, error) {
 	fd, err := unix.OpenTree(int(file.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, &Error{Operation: "clone mount", Source: file.Name(), Errno: err}

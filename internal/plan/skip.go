@@ -37,7 +37,11 @@ func FindChange(m *Merge, now []*extension.Merged) (string, error) {
 		case merged.Origin == nil:
 			return hierarchy + " was merged by a systemd before 260", nil
 		}
-		same, err := SameOrigin(merged.Origin, m.Origin)
+		// The same bytes are well-formed: the planned ones are.
+		same, err := bytes.Equal(merged.Origin, m.Origin), error(nil)
+		if !same {
+			same, err = SameOrigin(merged.Origin, m.Origin)
+		}
 		if err != nil {
 			return "", fmt.Errorf("read what is merged into %s: %w", hierarchy, err)
 		}

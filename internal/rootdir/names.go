@@ -32,8 +32,15 @@ func (r *Root) ReadNames(inside string) ([]string, error) {
 }
 
 // List returns what is in a directory, unsorted. flags are more of those of open(2).
-func (r *Root) List(inside string, flags int) ([]Name, error) {
-	fd, err := r.open(inside, unix.O_RDONLY|unix.O_DIRECTORY|flags, 0)
+func (r *Root) List(inside string, flags int) ([]Name, error) { return r.list(inside, flags, 0) }
+
+// ListPlain does so where no link is on the way; else the error matches ELOOP.
+func (r *Root) ListPlain(inside string) ([]Name, error) {
+	return r.list(inside, 0, unix.RESOLVE_NO_SYMLINKS)
+}
+
+func (r *Root) list(inside string, flags int, resolve uint64) ([]Name, error) {
+	fd, err := r.open(inside, unix.O_RDONLY|unix.O_DIRECTORY|flags, resolve)
 	if err != nil {
 		return nil, err
 	}

@@ -19,34 +19,59 @@ import (
 
 // Root is an open root directory.
 type Root struct {
-	directory *os.File
-	path      string
+	fd   int
+	path string
+	// top is how the kernel names the directory, "" for "/".
+	top string
+	// lent says that the descriptor is somebody else's.
+	lent bool
 }
 
 // Open opens the directory at path, which must be absolute and free of links:
-// results are told apart from it by their text. It wants /proc.
+// results are told apart from it by their text.
 func Open(directory string) (*Root, error) {
 	if !path.IsAbs(directory) {
 		return nil, fmt.Errorf("open root %q: not an absolute path", directory)
 	}
 	directory = path.Clean(directory)
-	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, directory, &how)
+	if err == unix.ELOOP {
+		return nil, linkedRoot(directory)
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: directory, Err: err}
 	}
-	leads, err := os.Readlink(descriptorPath(fd))
-	if err == nil && leads != directory {
-		err = fmt.Errorf("open root %s: it leads to %s; name that", directory, leads)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return &Root{directory: os.NewFile(uintptr(fd), directory), path: strings.TrimSuffix(directory, "/")}, nil
+	bare := strings.TrimSuffix(directory, "/")
+	return &Root{fd: fd, path: bare, top: bare}, nil
 }
 
+// linkedRoot says where a path with links leads.
+func linkedRoot(directory string) error {
+	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: directory, Err: err}
+	}
+	defer unix.Close(fd)
+	leads, err := os.Readlink(descriptorPath(fd))
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("open root %s: it leads to %s; name that", directory, leads)
+}
+
+// OfMount is the root of a mount that is attached nowhere, fd a descriptor of it, which stays the caller's. at is the path that it will have.
+func OfMount(fd int, at string) *Root { return &Root{fd: fd, path: at, lent: true} }
+
 // Close closes the directory.
-func (r *Root) Close() error { return r.directory.Close() }
+func (r *Root) Close() error {
+	if r.lent || r.fd < 0 {
+		return nil
+	}
+	fd := r.fd
+	r.fd = -1
+	return unix.Close(fd)
+}
 
 // Host returns the path by which a path inside the root is reached from
 // outside. It does not resolve links: use it on what Resolve returned.
@@ -73,13 +98,19 @@ func (r *Root) Open(inside string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), r.Host(inside)), nil
 }
 
+// Point opens a file or directory inside the root without reading it (O_PATH).
+func (r *Root) Point(inside string, flags int) (Descriptor, error) {
+	fd, err := r.open(inside, flags|unix.O_PATH, 0)
+	return Descriptor{fd, r.Host(inside)}, err
+}
+
 // open returns a bare descriptor: an os.File costs several calls more. resolve adds to how the path is resolved.
 func (r *Root) open(inside string, flags int, resolve uint64) (int, error) {
 	how := unix.OpenHow{
 		Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
 	}
 	for attempt := 1; ; attempt++ {
-		fd, err := unix.Openat2(int(r.directory.Fd()), inside, &how)
+		fd, err := unix.Openat2(r.fd, inside, &how)
 		// EAGAIN: something was moved meanwhile, and ".." might have led outside.
 		if err == unix.EINTR || (err == unix.EAGAIN && attempt < attempts) {
 			continue
@@ -91,12 +122,33 @@ func (r *Root) open(inside string, flags int, resolve uint64) (int, error) {
 	}
 }
 
+// File is an open file: an os.File or a Descriptor.
+type File interface {
+	Fd() uintptr
+	Name() string
+}
+
+// Descriptor is an open file without all that an os.File has, whose making costs more than many a call of the kernel. It has to be closed.
+type Descriptor struct {
+	fd   int
+	name string
+}
+
+// Fd returns the descriptor's number.
+func (d Descriptor) Fd() uintptr { return uintptr(d.fd) }
+
+// Name is the path that it was opened by.
+func (d Descriptor) Name() string { return d.name }
+
+// Close closes it.
+func (d Descriptor) Close() error { return unix.Close(d.fd) }
+
 // Entry is something inside the root, found without opening it for reading.
 type Entry struct {
 	// Path inside the root, with all links resolved.
 	Path string
 	// File is an O_PATH descriptor; the owner of the Entry closes it.
-	File *os.File
+	File Descriptor
 	Stat unix.Stat_t
 }
 
@@ -111,13 +163,24 @@ func (e *Entry) SameAs(other *Entry) bool {
 	return e.Stat.Dev == other.Stat.Dev && e.Stat.Ino == other.Stat.Ino
 }
 
-// Close closes the descriptor.
-func (e *Entry) Close() error { return e.File.Close() }
+// Close closes the descriptor. It may be called twice.
+func (e *Entry) Close() error {
+	if e.File.fd < 0 {
+		return nil
+	}
+	file := e.File
+	e.File.fd = -1
+	return file.Close()
+}
 
 // Resolve finds what path leads to. A missing target matches os.ErrNotExist.
 func (r *Root) Resolve(inside string) (*Entry, error) {
 	// Where no link is on the way, the path says itself where it leads.
-	at := path.Clean("/" + inside)
+	at := inside
+	if !strings.HasPrefix(at, "/") {
+		at = "/" + at
+	}
+	at = path.Clean(at)
 	fd, err := r.open(inside, unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
 	if errors.Is(err, unix.ELOOP) {
 		if fd, err = r.open(inside, unix.O_PATH, 0); err == nil {
@@ -127,7 +190,7 @@ func (r *Root) Resolve(inside string) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry := &Entry{Path: at, File: os.NewFile(uintptr(fd), r.Host(inside))}
+	entry := &Entry{Path: at, File: Descriptor{fd, r.Host(inside)}}
 	if err := unix.Fstat(fd, &entry.Stat); err != nil {
 		entry.Close()
 		return nil, &fs.PathError{Op: "stat", Path: r.Host(at), Err: err}
@@ -143,7 +206,7 @@ func (r *Root) pathOf(inside string, fd int) (string, error) {
 		unix.Close(fd)
 		return "", err
 	}
-	rest, ok := strings.CutPrefix(host, r.path)
+	rest, ok := strings.CutPrefix(host, r.top)
 	if !ok || (rest != "" && rest[0] != '/') {
 		unix.Close(fd)
 		return "", fmt.Errorf("resolve %s: it leads to %s, outside", r.Host(inside), host)
