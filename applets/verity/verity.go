@@ -37,23 +37,26 @@ type session struct {
 // maxWorkers bounds the memory, half a MiB of data each.
 const maxWorkers = 16
 
-// findAction returns the command of a canonical name.
+// actions are the commands by their canonical names.
+var actions = []struct {
+	name string
+	run  func(context.Context, *session) error
+}{
+	{"format", runFormat},
+	{"verify", runVerify},
+	{"open", runOpen},
+	{"close", runClose},
+	{"status", runStatus},
+	{"dump", runDump},
+	{"trust", runTrust},
+}
+
+// findAction returns the command of a name, nil if there is none.
 func findAction(name string) func(context.Context, *session) error {
-	switch name {
-	case "format":
-		return runFormat
-	case "verify":
-		return runVerify
-	case "open":
-		return runOpen
-	case "close":
-		return runClose
-	case "status":
-		return runStatus
-	case "dump":
-		return runDump
-	case "trust":
-		return runTrust
+	for _, known := range actions {
+		if known.name == name {
+			return known.run
+		}
 	}
 	return nil
 }
