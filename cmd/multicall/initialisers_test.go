@@ -21,9 +21,9 @@ func TestNothingIsMadeAtTheStart(t *testing.T) {
 		t.Fatalf("go build: %v: %s", err, output)
 	}
 	symbols := codeOf(t, program)
+	// A function of one instruction is what the compiler leaves of a variable without content; on arm64 the next one starts 16 bytes on.
+	nothing := map[string]uint64{"amd64": 4, "arm64": 16}[runtime.GOARCH]
 	for name, size := range symbols {
-		// A function of one instruction is what the compiler leaves of a variable without content.
-		const nothing = 4
 		if size > nothing && isInitialiser(name) {
 			t.Errorf("%s: %d bytes of code run at each start of the program", name, size)
 		}
