@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,11 +83,38 @@ shows several rows. A name is a kind of test (boot, guest, root, unit), perhaps 
 		counts[word]++
 		text.WriteString(row.Line(outcomes))
 	}
-	text.WriteString("\n")
+	return text.String() + "\n" + summary(counts)
+}
+
+// summary is the last line, which counts results.
+func summary(counts map[string]int) string {
+	var text strings.Builder
 	for _, word := range []string{"shown", "partly", "not shown", "not run", "FAILED"} {
 		if counts[word] > 0 {
 			fmt.Fprintf(&text, "%d %s. ", counts[word], word)
 		}
 	}
 	return strings.TrimRight(text.String(), " ") + "\n"
+}
+
+// UpdateDocument puts the results of some rows, run again, into a document of an earlier run, and says behind its words about that run what
+// these are. A document that lacks a row of the table is an error.
+func UpdateDocument(document, about string, again []Row, outcomes map[string]Outcome) (string, error) {
+	lines := strings.SplitAfter(document, "\n")
+	counts := map[string]int{}
+	for _, row := range Table {
+		at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, row.fixed()) })
+		if at < 0 {
+			return "", fmt.Errorf("the document has no row %s", row.ID)
+		}
+		if slices.ContainsFunc(again, func(r Row) bool { return r.ID == row.ID }) {
+			lines[at] = row.Line(outcomes)
+		}
+		word, _, _ := strings.Cut(strings.TrimPrefix(lines[at], row.fixed()), " |")
+		counts[strings.TrimSpace(word)]++
+	}
+	// The title, an empty line, and what is said of the run.
+	lines[2] = strings.TrimRight(lines[2], "\n") + " " + about + "\n"
+	lines[len(lines)-2] = summary(counts)
+	return strings.Join(lines, ""), nil
 }

@@ -146,3 +146,24 @@ func TestResultOfARow(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestUpdateOfADocument(t *testing.T) {
+	outcomes := map[string]Outcome{}
+	for _, row := range Table {
+		for _, test := range row.Shown {
+			outcomes[test] = Outcome{Passed: row.ID != "V2"}
+		}
+	}
+	whole := Document("Run once.", outcomes)
+	row := Table[slices.IndexFunc(Table, func(r Row) bool { return r.ID == "V2" })]
+	for _, test := range row.Shown {
+		outcomes[test] = Outcome{Passed: true, Took: 7 * time.Second}
+	}
+	got, err := UpdateDocument(whole, "Again: V2.", []Row{row}, outcomes)
+	if want := Document("Run once. Again: V2.", outcomes); err != nil || got != want || got == whole {
+		t.Errorf("%v\n%s", err, got)
+	}
+	if _, err := UpdateDocument(strings.Replace(whole, row.fixed(), "", 1), "", nil, nil); err == nil {
+		t.Error("a document without a row was updated")
+	}
+}

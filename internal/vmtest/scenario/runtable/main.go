@@ -2,6 +2,8 @@
 //
 //	runtable           all of them
 //	runtable ID...     those of some rows; the table goes to standard output
+//	runtable --update ID...
+//	                   the same, into docs/scenarios.md, which keeps the others of the run before
 //	runtable --none    none of them: the table says "not run"
 //
 // The exit status is 1 if a test failed or did not run.
@@ -42,6 +44,10 @@ func run(ids []string) error {
 		return os.WriteFile(document, []byte(scenario.Document("Not run yet.", nil)), 0o644)
 	}
 	rows := scenario.Table
+	update := len(ids) > 1 && ids[0] == "--update"
+	if update {
+		ids = ids[1:]
+	}
 	if len(ids) > 0 {
 		rows = slices.DeleteFunc(slices.Clone(rows), func(row scenario.Row) bool { return !slices.Contains(ids, row.ID) })
 		if len(rows) == 0 {
@@ -55,11 +61,16 @@ func run(ids []string) error {
 			return err
 		}
 	}
-	if len(ids) > 0 {
+	switch {
+	case update:
+		if err := r.update(document, rows); err != nil {
+			return err
+		}
+	case len(ids) > 0:
 		for _, row := range rows {
 			fmt.Print(row.Line(r.outcomes))
 		}
-	} else {
+	default:
 		about := fmt.Sprintf("Run at commit %s on %s, in %.0f minutes (%s, %d processors).", commit(repository), begun.UTC().Format("2 January 2006"),
 			time.Since(begun).Minutes(), os.Getenv(vmtest.AcceleratorVariable), runtime.NumCPU())
 		if err := os.WriteFile(document, []byte(scenario.Document(about, r.outcomes)), 0o644); err != nil {
@@ -73,6 +84,24 @@ func run(ids []string) error {
 	}
 	fmt.Fprintf(os.Stderr, "==> scenarios: all passed in %.0f s\n", time.Since(begun).Seconds())
 	return nil
+}
+
+// update puts the results of rows into the document.
+func (r *runner) update(document string, rows []scenario.Row) error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	about := fmt.Sprintf("Again at commit %s: %s.", commit(r.repository), strings.Join(ids, ", "))
+	updated, err := scenario.UpdateDocument(string(text), about, rows, r.outcomes)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(document, []byte(updated), 0o644)
 }
 
 // group is what one call of go test runs.
