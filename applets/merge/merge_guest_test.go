@@ -113,6 +113,9 @@ func TestRefreshWithoutGap(t *testing.T) {
 	w.add("one")
 	w.add("two")
 	for mode, refreshes := range map[string]int{"no": 2000, "yes": 200} {
+		if testing.Short() {
+			refreshes /= 8
+		}
 		w.ours("merge", "--mutable="+mode)
 		count := func(refreshes int, refresh func(...string) string) (gaps, reads int) {
 			reader := startHelper(t, "read", "/etc", "hostname", "one")

@@ -14,6 +14,7 @@ import (
 // TestARM64 boots what mkpreroot packs for arm64, from the kernel to the real root's init, on an emulated machine of that kind. The root is found
 // by its type of partition, which is another one there.
 func TestARM64(t *testing.T) {
+	t.Parallel()
 	b, kernel := openKernel(t, "forky-arm64")
 	s := buildSmallRoot(t, b, "arm64", false)
 	run, err := vmtest.Boot(t.Context(), vmtest.Config{

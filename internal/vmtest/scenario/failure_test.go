@@ -18,6 +18,7 @@ const aPassphrase = "[Failure]\nAction=passphrase\nPassphraseHash=$argon2id$v=19
 // TestFailure boots what fails or is stopped, and types on the serial line as a person would. The word panic=0 takes back the
 // panic=-1 of all scenarios, which forbids a shell.
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	// mistaken makes a boot fail after three seconds.
 	mistaken := func(t *testing.T, line string) string { return changeHash(0)(t, line) }
 	for _, c := range []struct {

@@ -70,6 +70,7 @@ var sampledFaults = map[string]int{"fail": 3, "stall": 10, "kill": 8}
 // TestFaults lets each step of the boot fail, hang, and be the end of PID 1. Each of these boots ends in time, with a screen that names what
 // it was, and the next one of the same disk goes well. scripts/faults does all of them, other runs a sample.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	m, err := PrepareFaulty(vmtest.Forky, t.TempDir(), faultSettings)
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +200,7 @@ func withoutWord(begin string) func(string) string {
 
 // TestWaitingCostsNothing looks at PID 1 for 30 s while it waits for a root that never comes: it neither runs nor is woken.
 func TestWaitingCostsNothing(t *testing.T) {
+	t.Parallel()
 	m, err := PrepareFaulty(vmtest.Forky, t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)

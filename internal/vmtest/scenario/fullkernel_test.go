@@ -16,6 +16,7 @@ import (
 // the data of /usr hang on a Fusion adapter, their hash tree is an SD card (the driver of eMMC), the root is a USB disk, /var hangs on VMware's adapter.
 // With the Fusion adapter comes a driver that loads firmware: of those that QEMU has a device for, none does.
 func TestFullKernel(t *testing.T) {
+	t.Parallel()
 	b, kernel := openKernel(t, "forky-full")
 	kernel.Tree = addFirmware(t, kernel, "softdep mptsas pre: cfg80211\n", "regulatory.db", "regulatory.db.p7s")
 	s := buildSmallRoot(t, b, "amd64", true)

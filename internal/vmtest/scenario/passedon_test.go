@@ -61,6 +61,7 @@ func wantSaid(t *testing.T, said, patterns []string) {
 
 // TestStubFilesReachTheRealRoot has what systemd-stub adds to an initrd. QEMU may have credentials for systemd, so no variable is set.
 func TestStubFilesReachTheRealRoot(t *testing.T) {
+	t.Parallel()
 	extra := writeTree(t, map[string]string{
 		"credentials/a.cred": "mine", "global_credentials/a.cred": "not mine", "global_credentials/b.cred": "all", "profile": "ID=p",
 		"tpm2-pcr-signature.json": "{}", "confext/x.raw": "x",
@@ -87,6 +88,7 @@ func TestStubFilesReachTheRealRoot(t *testing.T) {
 
 // TestSeparateVarIsMergedEarly (E33): only the merged /etc has an fstab with /var, which is on a disk of its own, and an extension on it.
 func TestSeparateVarIsMergedEarly(t *testing.T) {
+	t.Parallel()
 	m := prepare(t, vmtest.Forky)
 	disk := copyOfDisk(t, m.Testbed, "root.raw")
 	confext := writeTree(t, map[string]string{"release": "ID=_any\n", "fstab": "LABEL=testvar /var ext4 x-initrd.mount 0 2\n"})

@@ -24,6 +24,7 @@ const rescuePrompt = "preroot rescue:/# "
 // one that the image requires - and mends them on the serial line as a person would: by error correction, by a word, and with
 // rm; each time the boot is resumed. Before that the keys of the line editor are tried.
 func TestRescue(t *testing.T) {
+	t.Parallel()
 	m, err := PrepareWith(vmtest.Forky, t.TempDir(), "[Failure]\nAction=shell\n")
 	if err != nil {
 		t.Fatal(err)

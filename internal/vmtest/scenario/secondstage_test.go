@@ -107,7 +107,7 @@ func verityDisk(t *testing.T, b *vmtest.Testbed, tree string, disk gpt.GUID, roo
 	return path, fmt.Sprintf("%x", rootHash)
 }
 
-// dirtyExt4 looks like an ext4 without a journal that was not unmounted, luks like a LUKS2 header: as much as is looked at.
+// dirtyExt4 looks like an ext4 without a journal that was not unmounted: as much as is looked at.
 func dirtyExt4() []byte {
 	b := make([]byte, 64<<10)
 	s := b[1024:]
@@ -117,13 +117,6 @@ func dirtyExt4() []byte {
 	binary.LittleEndian.PutUint32(s[76:], 1)
 	binary.LittleEndian.PutUint32(s[96:], 0x40)
 	copy(s[120:], "ROOT")
-	return b
-}
-
-func luks() []byte {
-	b := make([]byte, 64<<10)
-	copy(b, "LUKS\xba\xbe\x00\x02")
-	copy(b[168:], "11111111-2222-3333-4444-555555555555")
 	return b
 }
 
@@ -146,6 +139,7 @@ var stageCases = []struct {
 
 // TestSecondStage boots into a stand-in for Flatcar's second stage, and reads what it found.
 func TestSecondStage(t *testing.T) {
+	t.Parallel()
 	extra := writeTree(t, map[string]string{"credentials/a.cred": "secret\n"})
 	oem := writeTree(t, map[string]string{"oem-release": "ID=test\n", "sysext/x": "image\n"})
 	share := writeTree(t, map[string]string{"config.ign": "{}\n"})

@@ -206,6 +206,7 @@ func squash(t *testing.T, b *vmtest.Testbed, tree string) string {
 
 // TestPXE (H4) has /usr as a squashfs in an archive behind the initramfs.
 func TestPXE(t *testing.T) {
+	t.Parallel()
 	m, err := PrepareImage(vmtest.Forky, t.TempDir(), Image{})
 	if err != nil {
 		t.Fatal(err)

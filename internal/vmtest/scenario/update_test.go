@@ -25,6 +25,7 @@ var masked = unitsOfAnUpdate[:3]
 // TestMergedUsrDoesNotLookNew boots a disk with a sysext twice, as a machine is. What runs at the first boot, which has no
 // stamps, must not run at the second; nor on the same disk without the sysext.
 func TestMergedUsrDoesNotLookNew(t *testing.T) {
+	t.Parallel()
 	m := prepare(t, vmtest.Forky)
 	disk := copyOfDisk(t, m.Testbed, "sysext.raw")
 	unmask(t, m.Testbed, disk)

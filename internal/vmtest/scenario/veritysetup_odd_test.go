@@ -16,6 +16,7 @@ import (
 // type on purpose: options in any place and spelling, wrong numbers, names of what is no file. What they
 // print and end with has to be the same, and after a format that succeeds the files.
 func TestOddCommandLines(t *testing.T) {
+	t.Parallel()
 	theirs, ours := realVeritysetup(t, "tools-forky", "scripts/testbed/make-tools"), buildApplet(t)
 	random := rand.New(rand.NewPCG(20261125, 4))
 	content := make([]byte, 1<<20)
@@ -142,6 +143,7 @@ func oddFormat(random *rand.Rand) []string {
 
 // TestOlderVeritysetup: what veritysetup 2.6.1 of Debian 12 makes is good for us, and what we make for it.
 func TestOlderVeritysetup(t *testing.T) {
+	t.Parallel()
 	theirs, ours := realVeritysetup(t, "tools-bookworm", "scripts/testbed/make-older-veritysetup"), buildApplet(t)
 	random := rand.New(rand.NewPCG(20261125, 5))
 	content := make([]byte, 3<<20)

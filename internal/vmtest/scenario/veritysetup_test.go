@@ -35,6 +35,7 @@ type peerCase struct {
 // that a script could see: exit codes, both outputs, and the files. No machine is
 // needed for that.
 func TestSameAsVeritysetup(t *testing.T) {
+	t.Parallel()
 	theirs := realVeritysetup(t, "tools-forky", "scripts/testbed/make-tools")
 	ours := buildApplet(t)
 	random := rand.New(rand.NewPCG(20261124, 3))

@@ -153,7 +153,8 @@ func newGroup(names map[string]scenario.TestName) group {
 			}
 		}
 	}
-	g.arguments = []string{"test", "-count=1", "-json", "-timeout=60m"}
+	// Two guests run at a time on two processors (vmtest.Boot); others make their disks meanwhile.
+	g.arguments = []string{"test", "-count=1", "-json", "-timeout=60m", "-parallel=4"}
 	folder := "./" + one.Package
 	switch one.Kind {
 	case "root":
