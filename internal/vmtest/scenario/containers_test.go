@@ -43,6 +43,12 @@ func raidMember() []byte {
 	copy(s[16:], "sixteen bytes id")
 	copy(s[32:], "host:root")
 	binary.LittleEndian.PutUint64(s[144:], 8)
+	// The sum of 256 bytes and two for each device (drivers/md/md.c, calc_sb_1_csum), of which there is none.
+	sum := uint64(0)
+	for at := 0; at < 256; at += 4 {
+		sum += uint64(binary.LittleEndian.Uint32(s[at:]))
+	}
+	binary.LittleEndian.PutUint32(s[216:], uint32(sum)+uint32(sum>>32))
 	return b
 }
 

@@ -27,7 +27,8 @@ func askShell(t *testing.T, m *Machine, disks []vmtest.Disk, script string) []st
 func askAt(t *testing.T, m *Machine, line, shell string, disks []vmtest.Disk, script string) ([]string, *vmtest.Run) {
 	t.Helper()
 	// The serial line is slower than the restart. preroot's own shell does without, and says little.
-	const say, last = "say() { echo said: $* >/dev/console; }; ", "; sleep 1 2>/dev/null"
+	// The kernel's own messages would come between the words.
+	const say, last = "echo 1 >/proc/sys/kernel/printk; say() { echo said: $* >/dev/console; }; ", "; sleep 1 2>/dev/null"
 	run, err := vmtest.Boot(t.Context(), vmtest.Config{
 		Kernel: m.Kernel.Image, Initrd: m.Initrd, Disks: disks, Timeout: 200 * time.Second, Reached: initReached,
 		Append: joinWords("console=ttyS0 panic=-1", line, `init=`+shell+` -- -c "`+say+script+last+`; echo b >/proc/sysrq-trigger"`),
