@@ -43,8 +43,8 @@ func TestSameAsVeritysetup(t *testing.T) {
 	for i := range content {
 		content[i] = byte(random.Uint32())
 	}
-	succeeded := 0
-	for range 200 {
+	succeeded, all := 0, sampleOf(200)
+	for range all {
 		c := choosePeerCase(random)
 		want, good := c.record(t, theirs, content)
 		got, _ := c.record(t, ours, content)
@@ -55,10 +55,18 @@ func TestSameAsVeritysetup(t *testing.T) {
 			succeeded++
 		}
 	}
-	t.Logf("%d of 200 formats succeeded", succeeded)
-	if succeeded < 90 {
+	t.Logf("%d of %d formats succeeded", succeeded, all)
+	if succeeded < all*2/5 {
 		t.Error("too few formats succeed for this to mean much")
 	}
+}
+
+// sampleOf is a quarter of so many where scripts/faults has not asked for all.
+func sampleOf(all int) int {
+	if os.Getenv(vmtest.LongVariable) == "" {
+		return all / 4
+	}
+	return all
 }
 
 // realVeritysetup is the command of the real program from one of the testbed's trees, run with its own libraries.
