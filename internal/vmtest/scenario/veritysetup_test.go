@@ -56,7 +56,7 @@ func TestSameAsVeritysetup(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d formats succeeded", succeeded, all)
-	if succeeded < all*2/5 {
+	if succeeded < all*9/20 {
 		t.Error("too few formats succeed for this to mean much")
 	}
 }
