@@ -113,11 +113,7 @@ const extSuperblock, extSuperblockSize = 1024, 1024
 
 func readRootSuperblock(t *testing.T, b *vmtest.Testbed, disk string) (superblock []byte, at int64) {
 	t.Helper()
-	at, err := b.Offset("ROOT_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at += extSuperblock
+	at = offsetOf(t, b, "ROOT_OFFSET") + extSuperblock
 	file, err := os.Open(disk)
 	if err != nil {
 		t.Fatal(err)
@@ -167,10 +163,7 @@ func markDirty(t *testing.T, b *vmtest.Testbed, disk string) {
 // fallAsleep makes the partition of the root hash's signature look like a swap area with an image in it.
 func fallAsleep(t *testing.T, b *vmtest.Testbed, disk string) {
 	t.Helper()
-	at, err := b.Offset("USR_VERITY_SIG_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := offsetOf(t, b, "USR_VERITY_SIG_OFFSET")
 	if err := vmtest.PatchDisk(disk, at+4096-10, []byte("S1SUSPEND\x00")); err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,7 @@ import (
 func fillRoot(kind string, start []byte) func(*testing.T, *vmtest.Testbed, string) {
 	return func(t *testing.T, b *vmtest.Testbed, disk string) {
 		t.Helper()
-		at, err := b.Offset("ROOT_OFFSET")
-		if err != nil {
-			t.Fatal(err)
-		}
+		at := offsetOf(t, b, "ROOT_OFFSET")
 		if err := vmtest.PatchDisk(disk, at, start); err != nil {
 			t.Fatal(err)
 		}

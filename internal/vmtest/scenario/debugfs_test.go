@@ -22,10 +22,7 @@ func editRoot(t *testing.T, b *vmtest.Testbed, disk string, commands ...string) 
 // rootOn is where the root lies on the testbed's disk, or a copy of it, as debugfs takes it.
 func rootOn(t *testing.T, b *vmtest.Testbed, disk string) string {
 	t.Helper()
-	offset, err := b.Offset("ROOT_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
+	offset := offsetOf(t, b, "ROOT_OFFSET")
 	return fmt.Sprintf("%s?offset=%d", disk, offset)
 }
 

@@ -95,10 +95,7 @@ func verityWords(t *testing.T, b *vmtest.Testbed, data, tree string) string {
 // usrUUID reads that of the file system (kernel sources, fs/erofs/erofs_fs.h: byte 48 of the superblock, which is at 1024).
 func usrUUID(t *testing.T, b *vmtest.Testbed) string {
 	t.Helper()
-	at, err := b.Offset("USR_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := offsetOf(t, b, "USR_OFFSET")
 	disk, err := os.Open(testbedDisk(t, b))
 	if err != nil {
 		t.Fatal(err)

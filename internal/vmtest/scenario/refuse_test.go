@@ -190,14 +190,21 @@ func replaceRoot(t *testing.T, line string) string {
 	return before + word + "00000000-1111-2222-3333-444444444444" + after[36:]
 }
 
+// offsetOf is where a partition of the testbed's disk starts, in bytes.
+func offsetOf(t *testing.T, b *vmtest.Testbed, name string) int64 {
+	t.Helper()
+	at, err := b.Offset(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
 // flipBit turns over a bit of the byte that lies so far into a partition.
 func flipBit(partition string, offset int64) func(*testing.T, *vmtest.Testbed, string) {
 	return func(t *testing.T, b *vmtest.Testbed, disk string) {
 		t.Helper()
-		start, err := b.Offset(partition)
-		if err != nil {
-			t.Fatal(err)
-		}
+		start := offsetOf(t, b, partition)
 		if err := vmtest.FlipBit(disk, start+offset, 3); err != nil {
 			t.Fatal(err)
 		}
@@ -208,10 +215,7 @@ func flipBit(partition string, offset int64) func(*testing.T, *vmtest.Testbed, s
 func setField(offset int64, value []byte) func(*testing.T, *vmtest.Testbed, string) {
 	return func(t *testing.T, b *vmtest.Testbed, disk string) {
 		t.Helper()
-		start, err := b.Offset("USR_VERITY_OFFSET")
-		if err != nil {
-			t.Fatal(err)
-		}
+		start := offsetOf(t, b, "USR_VERITY_OFFSET")
 		if err := vmtest.PatchDisk(disk, start+offset, value); err != nil {
 			t.Fatal(err)
 		}

@@ -176,10 +176,7 @@ func damagedSignature(t *testing.T, hash string) string {
 // wipeSignature takes away the start of the signature partition.
 func wipeSignature(t *testing.T, b *vmtest.Testbed, disk string) {
 	t.Helper()
-	start, err := b.Offset("USR_VERITY_SIG_OFFSET")
-	if err != nil {
-		t.Fatal(err)
-	}
+	start := offsetOf(t, b, "USR_VERITY_SIG_OFFSET")
 	if err := vmtest.PatchDisk(disk, start, make([]byte, 512)); err != nil {
 		t.Fatal(err)
 	}
